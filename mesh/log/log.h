@@ -1,0 +1,66 @@
+/* The log: what has happened in this service, gapless, numbered, in the transaction that made it so.
+ *
+ * On SQLite the writer numbers events inside the transaction. Read over mesh.v1.LogService (tail.c, snapshot.c) by
+ * consumers, which keep their cursor in the transaction of the effect (consumer.c). */
+#pragma once
+
+#include "mesh/store/store.h"
+
+struct service;
+
+#define INCARNATION_MAX 33
+
+struct event {
+    int32_t type;      /* oms.event.v1.EventType */
+    const char *key;   /* what it is about */
+    const char *owner; /* the customer whose it is, or "" */
+    uint32_t audience; /* ROLE_BIT()s that may see the payload */
+    const ProtobufCMessage *payload;
+};
+/* Inside a write unit. 0 or a negative errno of the store. */
+int log_append(struct txn *txn, const struct event *event);
+
+struct log_position {
+    char incarnation[INCARNATION_MAX];
+    uint64_t seq;
+};
+
+extern const struct migration log_migrations[];
+/* At start: reads the head, or makes the log and its incarnation, and sets the store's log_seq. */
+int log_open(struct store *store, struct log_position *ret_head);
+/* The position of this unit's commit: of a read unit's snapshot, or of the last event of a write unit. */
+int log_position(struct txn *txn, struct log_position *ret_position);
+/* Deletes entries older than the age, at most n at once; the floor rises. Returns how many went, or a negative errno.
+ */
+int64_t log_prune(struct txn *txn, int64_t max_age_us, size_t n);
+int log_floor(struct txn *txn, uint64_t *ret_floor);
+
+/* --- what a consumer does with another service's events --- */
+
+struct log_entry {
+    uint64_t seq;
+    const char *key, *owner;
+    uint32_t audience;
+    int32_t type;
+    int64_t time_us;
+    struct bytes payload;
+    bool snapshot; /* from a bootstrap: the state as it is, not something that happened now */
+};
+
+/* One row per event type of the source; apply NULL: ignored. A type that stands in no row stops the consumer. */
+struct consumed {
+    int32_t type;
+    const ProtobufCMessageDescriptor *payload;
+    int (*apply)(struct txn *txn, const struct log_entry *entry, const void *payload);
+};
+struct consumer {
+    const char *name;              /* unique in the service: "order-prices" */
+    const char *source;            /* a process: "svc-inventory" */
+    const struct consumed *events; /* ends with type 0 */
+};
+
+/* One kind of state that Snapshot tells as events, in the order of a text key. */
+struct snapshot_kind {
+    /* Up to max entries after the key: fills ret_events and ret_keys (arena), returns how many or a negative errno. */
+    int (*page)(struct txn *txn, const char *after, size_t max, struct event *ret_events, const char **ret_keys);
+};

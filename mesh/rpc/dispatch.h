@@ -1,0 +1,51 @@
+/* From request bytes to reply bytes: finds the method, decodes, checks, runs the stages, remembers the reply.
+ * Knows nothing of the transport: C core's server, mesh.v1.Deliver, the gateway's own methods and the simulator each
+ * bring calls here. */
+#pragma once
+
+#include "mesh/rpc/rpc.h"
+#include "mesh/rpc/schema.h"
+
+struct port;
+struct store;
+struct migration;
+struct dispatch;
+
+/* How a transport is told. Both may come on any lane, never inside dispatch_begin unless it answers at once. */
+struct rpc_transport {
+    /* A message of a stream. The transport calls dispatch_writable when the client can take another. */
+    void (*send)(struct rpc_call *call, struct bytes message);
+    /* The end: the reply of a unary call (data may be empty) and the status. After it the transport calls
+     * dispatch_release, and nothing touches the call any more. */
+    void (*finish)(struct rpc_call *call, struct bytes reply, const struct rpc_status *status);
+};
+
+extern const struct migration rpc_migrations[]; /* the request table: idempotency and tombstones */
+
+/* store may be NULL (the gateway): then only methods without units can be served. */
+struct dispatch *dispatch_create(struct port *port, struct store *store, struct service *service, void *app,
+                                 const struct rpc_service *const *services);
+void dispatch_destroy(struct dispatch *d); /* NULL is harmless; no call may be alive */
+
+struct rpc_begin {
+    const struct rpc_transport *transport;
+    void *transport_data; /* rpc_transport_data(call) */
+    const char *method;   /* "/pkg.Service/Method" */
+    size_t method_len;
+    struct bytes request; /* need not outlive dispatch_begin */
+    struct caller caller;
+    bool authentic; /* false: the peer did not prove who it is; only public methods are answered */
+    struct trace trace;
+    int64_t deadline_us; /* on the port's monotonic clock; 0: none */
+};
+/* Any lane (rpc in a real process). Always ends in transport->finish, if need be at once: unknown methods with
+ * UNIMPLEMENTED, a peer without proof with UNAUTHENTICATED, a role that is not allowed with PERMISSION_DENIED. */
+struct rpc_call *dispatch_begin(struct dispatch *d, const struct rpc_begin *begin);
+void *rpc_transport_data(const struct rpc_call *call);
+void dispatch_writable(struct rpc_call *call);
+/* The client is gone or the deadline passed: the call still ends in finish, soon. Any lane. */
+void dispatch_cancel(struct rpc_call *call);
+void dispatch_release(struct rpc_call *call);
+/* From the store's commit hook: the log has grown, tails and deferred replies look again. */
+void dispatch_log_grown(struct dispatch *d, uint64_t seq);
+size_t dispatch_active(const struct dispatch *d);

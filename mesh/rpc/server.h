@@ -1,0 +1,37 @@
+/* C core's server in front of a dispatcher, and its client behind port->call; the only code that includes grpc/.
+ * One completion queue, polled by one thread (the rpc lane). */
+#pragma once
+
+#include "mesh/rpc/dispatch.h"
+
+struct rpc_tls {
+    const char *ca, *cert,
+        *key; /* PEM files; all NULL: cleartext, and then every peer on loopback is believed nothing */
+};
+
+struct rpc_core; /* the queue and its thread, shared by server and client */
+struct rpc_server;
+
+/* Makes the completion queue; the thread starts with rpc_core_run. peers: "svc-order=127.0.0.1:7101+127.0.0.1:7111,…",
+ * addresses of one process joined by +, or dns:///name:port. */
+int rpc_core_create(struct port *port, const char *process, const char *peers, const struct rpc_tls *tls,
+                    struct rpc_core **ret_core);
+void rpc_core_run(struct rpc_core *core);
+void rpc_core_post(struct rpc_core *core, struct task *task); /* the rpc lane */
+void rpc_core_call(struct rpc_core *core, struct outcall *call);
+void rpc_core_resume(struct rpc_core *core, struct outcall *call);
+void rpc_core_cancel(struct rpc_core *core, struct outcall *call);
+void rpc_core_destroy(struct rpc_core *core); /* after the server; joins the thread; NULL is harmless */
+
+/* Listens on host:port (port 0 picks one). 0, or -EADDRINUSE and the like after one clear line.
+ * Serves grpc.health.v1 (Check, Watch) and reflection (v1, v1alpha) itself. */
+int rpc_server_create(struct rpc_core *core, struct dispatch *dispatch, const char *listen,
+                      struct rpc_server **ret_server);
+int rpc_server_port(const struct rpc_server *server);
+/* Health: every service of the dispatcher and "" at once. */
+void rpc_server_serving(struct rpc_server *server, bool serving);
+/* NOT_SERVING, wait notice_us (so that balancers look away), GOAWAY, in-flight calls finish within grace_us, the rest
+ * is cancelled; then drained(arg) on the rpc lane. */
+void rpc_server_drain(struct rpc_server *server, int64_t notice_us, int64_t grace_us, void (*drained)(void *),
+                      void *arg);
+void rpc_server_destroy(struct rpc_server *server);
