@@ -13,12 +13,17 @@ void say_init(const char *process, enum say_level least);
 int say_level_set(const char *name);
 const char *say_level_name(void);
 
-/* Fields are pairs of a name and a value: say(SAY_INFO, NULL, "listening", T("address", addr), N("port", 7001)). */
+/* Fields are pairs of a name and a value: say(SAY_INFO, NULL, "listening", SAY_T("address", addr), SAY_N("port",
+ * 7001)). */
 struct say_field {
     const char *name, *text; /* text NULL: the number counts */
     int64_t number;
 };
-#define SAY_T(n, t) ((struct say_field){ .name = (n), .text = (t) ? (t) : "" })
+static inline const char *say_text(const char *text)
+{
+    return text ? text : "";
+}
+#define SAY_T(n, t) ((struct say_field){ .name = (n), .text = say_text(t) })
 #define SAY_N(n, v) ((struct say_field){ .name = (n), .number = (v) })
 #define say(level, trace, event, ...) \
     say_fields(level, trace, event, (const struct say_field[]){ __VA_ARGS__ __VA_OPT__(, ){ 0 } })
