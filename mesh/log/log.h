@@ -19,6 +19,8 @@ struct event {
 };
 /* Inside a write unit. 0 or a negative errno of the store. */
 int log_append(struct txn *txn, const struct event *event);
+/* The same for many, in multi-row statements. */
+int log_append_many(struct txn *txn, const struct event *events, size_t n);
 
 struct log_position {
     char incarnation[INCARNATION_MAX];
@@ -35,8 +37,6 @@ int log_position(struct txn *txn, struct log_position *ret_position);
 int64_t log_prune(struct txn *txn, int64_t max_age_us, size_t n);
 int log_floor(struct txn *txn, uint64_t *ret_floor);
 
-/* --- what a consumer does with another service's events --- */
-
 struct log_entry {
     uint64_t seq;
     const char *key, *owner;
@@ -46,6 +46,10 @@ struct log_entry {
     struct bytes payload;
     bool snapshot; /* from a bootstrap: the state as it is, not something that happened now */
 };
+/* The service's own entries after seq, at most max, in the unit's arena. Returns how many, or a negative errno. */
+int log_read(struct txn *txn, uint64_t after, size_t max, struct log_entry **ret_entries);
+
+/* --- what a consumer does with another service's events --- */
 
 /* One row per event type of the source; apply NULL: ignored. A type that stands in no row stops the consumer. */
 struct consumed {
