@@ -147,6 +147,14 @@ ProtobufCAllocator arena_protobuf(struct arena *a)
     return (ProtobufCAllocator){ .alloc = protobuf_alloc, .free = protobuf_free, .allocator_data = a };
 }
 
+void *arena_message(struct arena *a, const ProtobufCMessageDescriptor *type)
+{
+    ProtobufCMessage *message = arena_alloc(a, type->sizeof_message);
+    if (message)
+        type->message_init(message);
+    return message;
+}
+
 struct bytes arena_pack(struct arena *a, const ProtobufCMessage *message)
 {
     size_t n = protobuf_c_message_get_packed_size(message);

@@ -42,5 +42,7 @@ struct arena_mark arena_mark(struct arena *a);
 void arena_rewind(struct arena *a, struct arena_mark mark);
 /* For protobuf-c's unpack: free() does nothing. Valid as long as the arena. */
 ProtobufCAllocator arena_protobuf(struct arena *a);
+/* A fresh message of the type; NULL once the budget is spent. */
+void *arena_message(struct arena *a, const ProtobufCMessageDescriptor *type);
 /* The packed message in the arena; data is NULL once the budget is spent. */
 struct bytes arena_pack(struct arena *a, const ProtobufCMessage *message);

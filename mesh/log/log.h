@@ -5,6 +5,7 @@
 #pragma once
 
 #include "mesh/store/store.h"
+#include "mesh/v1/log.pb-c.h"
 
 struct service;
 
@@ -32,6 +33,8 @@ extern const struct migration log_migrations[];
 int log_open(struct store *store, struct log_position *ret_head);
 /* The position of this unit's commit: of a read unit's snapshot, or of the last event of a write unit. */
 int log_position(struct txn *txn, struct log_position *ret_position);
+/* The same as a message in the unit's arena. */
+int log_position_message(struct txn *txn, Mesh__V1__Position **ret_position);
 /* Deletes entries older than the age, at most n at once; the floor rises. Returns how many went, or a negative errno.
  */
 int64_t log_prune(struct txn *txn, int64_t max_age_us, size_t n);

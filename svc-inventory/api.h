@@ -1,0 +1,40 @@
+/* Short names for the generated types of the API that this service serves. */
+#pragma once
+
+#include "oms/catalog/v1/catalog.pb-c.h"
+#include "oms/event/v1/event.pb-c.h"
+#include "oms/inventory/v1/inventory.pb-c.h"
+
+typedef Google__Type__Money Money;
+typedef Mesh__V1__Position Position;
+
+typedef Oms__Catalog__V1__Product Product;
+typedef Oms__Catalog__V1__Variant Variant;
+typedef Oms__Catalog__V1__UpsertProductRequest UpsertProductRequest;
+typedef Oms__Catalog__V1__UpsertProductResponse UpsertProductResponse;
+typedef Oms__Catalog__V1__GetProductRequest GetProductRequest;
+typedef Oms__Catalog__V1__ListProductsRequest ListProductsRequest;
+typedef Oms__Catalog__V1__ListProductsResponse ListProductsResponse;
+typedef Oms__Catalog__V1__SearchProductsRequest SearchProductsRequest;
+typedef Oms__Catalog__V1__SearchProductsResponse SearchProductsResponse;
+typedef Oms__Event__V1__ProductUpserted ProductUpserted;
+typedef Oms__Event__V1__AvailabilityChanged AvailabilityChanged;
+
+typedef Oms__Inventory__V1__Location Location;
+typedef Oms__Inventory__V1__Stock Stock;
+typedef Oms__Inventory__V1__UpsertLocationRequest UpsertLocationRequest;
+typedef Oms__Inventory__V1__ListLocationsResponse ListLocationsResponse;
+typedef Oms__Inventory__V1__AdjustStockRequest AdjustStockRequest;
+typedef Oms__Inventory__V1__AdjustStockResponse AdjustStockResponse;
+typedef Oms__Inventory__V1__ListStockRequest ListStockRequest;
+typedef Oms__Inventory__V1__ListStockResponse ListStockResponse;
+typedef Oms__Inventory__V1__Availability Availability;
+typedef Oms__Inventory__V1__BatchGetAvailabilityRequest BatchGetAvailabilityRequest;
+typedef Oms__Inventory__V1__BatchGetAvailabilityResponse BatchGetAvailabilityResponse;
+typedef Oms__Inventory__V1__ReserveStockRequest ReserveStockRequest;
+typedef Oms__Inventory__V1__ReserveStockRequest__Line ReserveLine;
+typedef Oms__Inventory__V1__ReserveStockResponse ReserveStockResponse;
+typedef Oms__Inventory__V1__ReserveStockResponse__Allocation Allocation;
+typedef Oms__Inventory__V1__ReserveStockResponse__Shortage Shortage;
+typedef Oms__Inventory__V1__ReleaseStockRequest ReleaseStockRequest;
+typedef Oms__Inventory__V1__ReleaseStockResponse ReleaseStockResponse;

@@ -1,0 +1,15 @@
+/* svc-inventory inside: what its files give each other. */
+#pragma once
+
+#include "mesh/service.h"
+#include "svc-inventory/api.h"
+
+extern const struct service_spec inventory_service;
+extern const struct rpc_service catalog_rpc, inventory_rpc;
+extern const struct migration inventory_migrations[];
+
+/* Who may see what is on the shelves: everybody. */
+#define AUDIENCE_PUBLIC \
+    (ROLE_BIT(MESH__V1__ROLE__GUEST) | ROLE_BIT(MESH__V1__ROLE__CUSTOMER) | ROLE_BIT(MESH__V1__ROLE__CSR) | \
+     ROLE_BIT(MESH__V1__ROLE__WAREHOUSE) | ROLE_BIT(MESH__V1__ROLE__ERP) | ROLE_BIT(MESH__V1__ROLE__OPERATOR) | \
+     ROLE_BIT(MESH__V1__ROLE__SERVICE) | ROLE_BIT(MESH__V1__ROLE__ADMIN))
