@@ -10,6 +10,7 @@
 struct service;
 
 #define INCARNATION_MAX 33
+#define LOG_PAYLOAD_MAX (256 << 10) /* bytes of one event */
 
 struct event {
     int32_t type;      /* oms.event.v1.EventType */
@@ -18,7 +19,7 @@ struct event {
     uint32_t audience; /* ROLE_BIT()s that may see the payload */
     const ProtobufCMessage *payload;
 };
-/* Inside a write unit. 0 or a negative errno of the store. */
+/* Inside a write unit. 0, -E2BIG (the payload) or a negative errno of the store. */
 int log_append(struct txn *txn, const struct event *event);
 /* The same for many, in multi-row statements. */
 int log_append_many(struct txn *txn, const struct event *events, size_t n);
@@ -46,6 +47,7 @@ struct log_entry {
     uint32_t audience;
     int32_t type;
     int64_t time_us;
+    const char *trace; /* a traceparent or "" */
     struct bytes payload;
     bool snapshot; /* from a bootstrap: the state as it is, not something that happened now */
 };

@@ -1,0 +1,204 @@
+/* The transaction's side of the outbox: adding commands and timers, and what moves a row on. */
+#include "mesh/base/id.h"
+#include "mesh/outbox/queue.h"
+#include "mesh/port.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#define LETTER_COLUMNS "key, n, id, method, trace, request, due_us, next_us, created_us, attempts"
+
+/* Clustered by queue, so that adding to one and moving its next up are one seek each. Ready heads have an index of
+ * their own; rows behind them cost a claim nothing, however long the queue. */
+const struct migration outbox_migrations[] = {
+    { 1, "commands and timers",
+      "CREATE TABLE outbox (\n"
+      "  destination {text} NOT NULL,\n"
+      "  key {text} NOT NULL,\n"
+      "  n {int} NOT NULL,\n"
+      "  id {text} NOT NULL,\n"
+      "  method {text} NOT NULL,\n"
+      "  request {blob} NOT NULL,\n"
+      "  trace {text} NOT NULL,\n"
+      "  due_us {int} NOT NULL,\n"
+      "  next_us {int} NOT NULL,\n"
+      "  created_us {int} NOT NULL,\n"
+      "  attempts {int} NOT NULL,\n"
+      "  state {int} NOT NULL CHECK (state BETWEEN 0 AND 2),\n"
+      "  last_code {int} NOT NULL,\n"
+      "  last_reason {text} NOT NULL,\n"
+      "  PRIMARY KEY (destination, key, n)\n"
+      ") {clustered};\n"
+      "CREATE INDEX outbox_due ON outbox (destination, next_us, key, n) WHERE state = 0;\n"
+      "CREATE TABLE dead_letter (\n"
+      "  id {text} PRIMARY KEY,\n"
+      "  destination {text} NOT NULL,\n"
+      "  key {text} NOT NULL,\n"
+      "  n {int} NOT NULL,\n"
+      "  method {text} NOT NULL,\n"
+      "  request {blob} NOT NULL,\n"
+      "  trace {text} NOT NULL,\n"
+      "  due_us {int} NOT NULL,\n"
+      "  created_us {int} NOT NULL,\n"
+      "  gave_up_us {int} NOT NULL,\n"
+      "  attempts {int} NOT NULL,\n"
+      "  last_code {int} NOT NULL,\n"
+      "  last_reason {text} NOT NULL,\n"
+      "  parked {int} NOT NULL CHECK (parked IN (0, 1)),\n"
+      "  discarded_us {int} NOT NULL,\n"
+      "  discard_reason {text} NOT NULL\n"
+      ") {clustered};\n" },
+    {}
+};
+
+int letter_add(struct txn *txn, const struct letter *letter)
+{
+    int queued = letter->destination[0] != '\0';
+    txn->touched |= TOUCHED_OUTBOX;
+    return txn_post(txn,
+                    "INSERT INTO outbox (destination, key, n, id, method, request, trace, due_us, next_us, created_us,"
+                    " attempts, state, last_code, last_reason)"
+                    " SELECT $1, $2, COALESCE(q.last, 0) + 1, $3, $4, $5, $6, $7, $7, $8, 0,"
+                    " CASE WHEN q.last IS NULL THEN 0 ELSE $9 END, 0, ''"
+                    " FROM (SELECT MAX(n) AS last FROM outbox WHERE destination = $1 AND key = $2) q",
+                    T(letter->destination), T(letter->key), T(letter->id), T(letter->method), B(letter->request),
+                    T(letter->trace), I(letter->due_us), I(letter->created_us),
+                    I(queued ? LETTER_BEHIND : LETTER_READY));
+}
+
+static int add(struct txn *txn, const char *prefix, struct letter *letter)
+{
+    char id[ID_MAX], trace[TRACE_TEXT] = "";
+    id_make(store_port(txn->store), prefix, id);
+    if (txn->trace)
+        trace_format(txn->trace, trace);
+    letter->id = arena_copy(txn->arena, id, strlen(id));
+    letter->trace = arena_copy(txn->arena, trace, strlen(trace));
+    letter->created_us = txn->now_us;
+    if (letter->due_us == 0)
+        letter->due_us = txn->now_us;
+    return letter->id && letter->trace ? letter_add(txn, letter) : -ENOMEM;
+}
+
+int outbox_add(struct txn *txn, const struct command *command)
+{
+    assert(command->destination[0] != '\0' && command->method[0] == '/');
+    struct letter letter = {
+        .destination = command->destination,
+        .key = command->key,
+        .method = command->method,
+        .request = arena_pack(txn->arena, command->request),
+        .due_us = command->due_us,
+    };
+    if (!letter.request.data)
+        return -ENOMEM;
+    if (letter.request.len > OUTBOX_REQUEST_MAX)
+        return -E2BIG;
+    return add(txn, "cmd", &letter);
+}
+
+int outbox_timer(struct txn *txn, const char *name, const char *key, int64_t due_us)
+{
+    struct letter letter = {
+        .destination = "", .key = key, .method = name, .request = { (const uint8_t *)"", 0 }, .due_us = due_us
+    };
+    return add(txn, "tmr", &letter);
+}
+
+static void read_letter(const struct rows *rows, size_t i, const char *destination, struct letter *ret_letter)
+{
+    *ret_letter = (struct letter){
+        .destination = destination,
+        .key = row_text(rows, i, 0),
+        .n = row_int(rows, i, 1),
+        .id = row_text(rows, i, 2),
+        .method = row_text(rows, i, 3),
+        .trace = row_text(rows, i, 4),
+        .request = row_blob(rows, i, 5),
+        .due_us = row_int(rows, i, 6),
+        .next_us = row_int(rows, i, 7),
+        .created_us = row_int(rows, i, 8),
+        .attempts = (uint32_t)row_int(rows, i, 9),
+    };
+}
+
+int letter_due(struct txn *txn, const char *destination, const struct letter_place *after, size_t max,
+               struct letter **ret_letters)
+{
+    struct rows rows;
+    int r = txn_query(txn, &rows,
+                      "SELECT " LETTER_COLUMNS " FROM outbox WHERE destination = $1 AND state = 0 AND next_us <= $2"
+                      " AND (next_us, key, n) > ($3, $4, $5) ORDER BY next_us, key, n LIMIT $6",
+                      T(destination), I(txn->now_us), I(after->next_us), T(after->key ? after->key : ""), I(after->n),
+                      I((int64_t)max));
+    if (r < 0)
+        return r;
+    struct letter *letters = arena_alloc(txn->arena, (rows.n + 1) * sizeof(*letters));
+    if (!letters)
+        return -ENOMEM;
+    for (size_t i = 0; i < rows.n; i++)
+        read_letter(&rows, i, destination, &letters[i]);
+    *ret_letters = letters;
+    return (int)rows.n;
+}
+
+int letter_next_due(struct txn *txn, const char *destination, int64_t *ret_due_us)
+{
+    struct rows rows;
+    int r = txn_query(txn, &rows,
+                      "SELECT next_us FROM outbox WHERE destination = $1 AND state = 0 AND next_us > $2"
+                      " ORDER BY next_us LIMIT 1",
+                      T(destination), I(txn->now_us));
+    if (r < 0)
+        return r;
+    *ret_due_us = rows.n ? row_int(&rows, 0, 0) : INT64_MAX;
+    return 0;
+}
+
+int letter_destination(struct txn *txn, const char *after, const char **ret_destination)
+{
+    struct rows rows;
+    int r = after
+                ? txn_query(txn, &rows,
+                            "SELECT destination FROM outbox WHERE state = 0 AND destination > $1"
+                            " ORDER BY destination LIMIT 1",
+                            T(after))
+                : txn_query(txn, &rows, "SELECT destination FROM outbox WHERE state = 0 ORDER BY destination LIMIT 1");
+    if (r < 0)
+        return r;
+    *ret_destination = rows.n ? row_text(&rows, 0, 0) : NULL;
+    return 0;
+}
+
+int letter_take(struct txn *txn, const struct letter *letter)
+{
+    int64_t taken = txn_exec(txn, "DELETE FROM outbox WHERE destination = $1 AND key = $2 AND n = $3 AND id = $4",
+                             T(letter->destination), T(letter->key), I(letter->n), T(letter->id));
+    if (taken <= 0 || letter->destination[0] == '\0')
+        return (int)taken;
+    txn->touched |= TOUCHED_OUTBOX;
+    int r = txn_post(txn,
+                     "UPDATE outbox SET state = 0 WHERE destination = $1 AND key = $2 AND state = 1"
+                     " AND n = (SELECT MIN(n) FROM outbox WHERE destination = $1 AND key = $2)",
+                     T(letter->destination), T(letter->key));
+    return r < 0 ? r : 1;
+}
+
+int letter_retry(struct txn *txn, const struct letter *letter, int64_t next_us, enum rpc_code code, const char *reason)
+{
+    txn->touched |= TOUCHED_OUTBOX;
+    return txn_post(txn,
+                    "UPDATE outbox SET attempts = attempts + 1, next_us = $5, last_code = $6, last_reason = $7"
+                    " WHERE destination = $1 AND key = $2 AND n = $3 AND id = $4",
+                    T(letter->destination), T(letter->key), I(letter->n), T(letter->id), I(next_us), I(code),
+                    T(reason));
+}
+
+int letter_park(struct txn *txn, const struct letter *letter, enum rpc_code code, const char *reason)
+{
+    return (int)txn_exec(txn,
+                         "UPDATE outbox SET state = 2, attempts = attempts + 1, last_code = $5, last_reason = $6"
+                         " WHERE destination = $1 AND key = $2 AND n = $3 AND id = $4",
+                         T(letter->destination), T(letter->key), I(letter->n), T(letter->id), I(code), T(reason));
+}

@@ -1,0 +1,45 @@
+/* The rows of the outbox as the relay and AdminService handle them, inside units.
+ *
+ * A queue is all rows of one (destination, key), numbered by n. Only its head is READY (or PARKED); the rest is BEHIND
+ * and moves up when the head goes, in the same transaction. Timers (destination "") stand in no queue: all READY. */
+#pragma once
+
+#include "mesh/outbox/outbox.h"
+
+#define OUTBOX_REQUEST_MAX (256 << 10) /* bytes of one command */
+
+enum letter_state { LETTER_READY, LETTER_BEHIND, LETTER_PARKED };
+
+/* One row. Strings belong to whoever holds the letter. */
+struct letter {
+    const char *destination, *key, *id, *method, *trace;
+    int64_t n;
+    struct bytes request;
+    int64_t due_us;  /* when it was wanted first; wall clock */
+    int64_t next_us; /* when it is tried next; wall clock */
+    int64_t created_us;
+    uint32_t attempts;
+};
+
+/* Where a scan of a destination's ready rows stands; zeroed: at the start. */
+struct letter_place {
+    int64_t next_us, n;
+    const char *key;
+};
+
+/* Ready rows that are due, after the place, oldest first. Returns how many (at most max) or a negative errno. */
+int letter_due(struct txn *txn, const char *destination, const struct letter_place *after, size_t max,
+               struct letter **ret_letters);
+/* When the next ready row becomes due that is not yet; INT64_MAX: there is none. */
+int letter_next_due(struct txn *txn, const char *destination, int64_t *ret_due_us);
+/* The first destination after that one (NULL: of all) with ready rows; NULL: there is none. Timers are "". */
+int letter_destination(struct txn *txn, const char *after, const char **ret_destination);
+
+/* Takes the row out and lets the next of its queue move up. 1; 0: it is not there any more; or a negative errno. */
+int letter_take(struct txn *txn, const struct letter *letter);
+/* One attempt more; again at next_us. 0 also if it is not there any more. */
+int letter_retry(struct txn *txn, const struct letter *letter, int64_t next_us, enum rpc_code code, const char *reason);
+/* 1; 0: it is not there any more. */
+int letter_park(struct txn *txn, const struct letter *letter, enum rpc_code code, const char *reason);
+/* Puts a letter at the end of its queue; n and next_us are given to it here. */
+int letter_add(struct txn *txn, const struct letter *letter);
