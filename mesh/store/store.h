@@ -5,7 +5,8 @@
  * one transaction, a SAVEPOINT each; read units run on the reader lane on a snapshot of their own. The same SQL
  * text serves SQLite and PostgreSQL (docs/sql.md has the portable subset; a test prepares every statement there).
  *
- * Types in DDL are tokens: {int} {text} {blob} {strict} {clustered}. */
+ * Types in DDL are tokens: {int} {text} {blob}; every table ends with {strict}, or with {clustered} if its key is a
+ * text or composite (strict, too). */
 #pragma once
 
 #include "mesh/base/arena.h"
@@ -36,7 +37,7 @@ struct unit {
     /* After the commit is durable (0), or with run's error, or -EAGAIN (queue full), -ENOSPC, -EIO, -ESHUTDOWN.
      * On the lane that ran it. */
     void (*done)(struct unit *unit, int result);
-    uint64_t log_seq; /* set before done: the log's head when it committed */
+    uint64_t log_seq; /* set before done: the log's head when it committed; a read's snapshot holds at least this */
     /* A batch: units with the same non-NULL gather and group that are queued at once run as one call over all of them,
      * in one savepoint; gather sets each unit's own result in results[i]. run is not called. The txn's arena is the
      * first unit's. */
@@ -75,10 +76,12 @@ struct port *store_port(struct store *store);
 /* Never fails at once: a full queue is told through done, on the caller's lane. */
 void store_write(struct store *store, struct unit *unit);
 void store_read(struct store *store, struct unit *unit);
-/* Runs a unit now, on this thread; only at start, before any lane runs, and in tests. */
+/* Runs a unit now, on this thread; only at start, before any lane runs, and in tests. Its result; done may be NULL. */
 int store_write_now(struct store *store, struct unit *unit);
+/* Units submitted and not yet done, reads too. */
 size_t store_queued(struct store *store);
-/* All queued units end with -ESHUTDOWN or are done; then the file is checkpointed and closed. Takes NULL. */
+/* Once the lanes have stopped: what still waits ends with -ESHUTDOWN, on this thread; then the file is checkpointed and
+ * closed. A task of the store's that a port still holds must not be run any more. Takes NULL. */
 void store_close(struct store *store);
 
 /* --- statements, inside a unit ---
