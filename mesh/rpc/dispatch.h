@@ -5,10 +5,9 @@
 
 #include "mesh/rpc/rpc.h"
 #include "mesh/rpc/schema.h"
+#include "mesh/store/store.h"
 
 struct port;
-struct store;
-struct migration;
 struct dispatch;
 
 /* How a transport is told. Both may come on any lane, never inside dispatch_begin unless it answers at once. */

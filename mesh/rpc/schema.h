@@ -7,6 +7,10 @@
 #include "google/protobuf/descriptor.pb-c.h"
 
 struct schema;
+struct schema_message; /* a message type (mesh/rpc/types.h) */
+
+/* allow of what anybody may call, proven or not: grpc.health.* and grpc.reflection.*. */
+#define SCHEMA_PUBLIC UINT32_MAX
 
 struct schema_method {
     const char *full_name;      /* "/oms.order.v1.OrderService/PlaceOrder" */
@@ -14,7 +18,7 @@ struct schema_method {
     const char *name;           /* "PlaceOrder" */
     const char *input, *output; /* "oms.order.v1.PlaceOrderRequest" */
     bool client_streaming, server_streaming;
-    uint32_t allow; /* role bits; 0: nobody */
+    uint32_t allow; /* role bits; 0: nobody (a method without a rule); SCHEMA_PUBLIC */
     bool mutates, idempotent;
     const char *owner, *undoes; /* NULL: none */
     size_t max_request_bytes;
@@ -34,8 +38,12 @@ bool schema_file_of_symbol(const struct schema *schema, const char *symbol, stru
 bool schema_file_by_name(const struct schema *schema, const char *name, struct bytes *ret_file);
 const Google__Protobuf__FileDescriptorSet *schema_set(const struct schema *schema);
 
-/* Checks an unpacked message of the built-in schema against its field rules. 0, or rpc_fail_field of the call. */
-int schema_check(struct rpc_call *call, const ProtobufCMessage *message);
+const struct schema_message *schema_message(const struct schema *schema, const char *name); /* NULL: unknown */
+/* Checks packed bytes against the field rules of the type, before they are unpacked: protobuf-c would cut strings at a
+ * NUL and take invalid UTF-8. Well-formed, at most 32 levels deep, strings valid and within their lengths, repeated
+ * fields within their counts, required ones there, integers in range; a singular message given twice is refused, as
+ * merging would double what its rules allow. 0, or rpc_fail_field of the call with the path. */
+int schema_check(struct rpc_call *call, const struct schema_message *type, struct bytes message);
 
 /* --- JSON (https://protobuf.dev/programming-guides/json) for any message type of a schema --- */
 struct json_t;

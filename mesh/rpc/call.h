@@ -1,0 +1,153 @@
+/* What a call and a dispatcher are, for the files that make them up: dispatch.c (in and out), stages.c (from one lane
+ * to the next), stream.c, park.c (waiting for the log), idempotency.c, error.c.
+ *
+ * A call is owned by one lane at a time, and handed on with the task or unit it is in. Only cancelled and hold are
+ * looked at by others; who takes a waiting call out of its hold owns it from then on. */
+#pragma once
+
+#include "mesh/base/metrics.h"
+#include "mesh/port.h"
+#include "mesh/rpc/dispatch.h"
+#include "mesh/store/store.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define CALLS_MAX     1024u       /* in flight in one dispatcher */
+#define POOL_MAX      256         /* idle calls kept, each with its first block */
+#define DECODE_BUDGET (16u << 10) /* and 24 times the request */
+#define REPLY_BUDGET  (8u << 20)
+#define ERROR_TEXT    2048
+#define ERROR_META    8
+#define HASH_BYTES    16
+
+/* The error a handler has made; its texts are cut so that the details stay under 4 KiB. */
+struct rpc_error {
+    enum rpc_code code; /* RPC_OK: none */
+    const char *reason, *message;
+    const char *field;       /* BadRequest, or NULL */
+    const char *type, *name; /* ResourceInfo, or NULL */
+    int64_t retry_us;        /* RetryInfo, or 0 */
+    size_t n_meta, used;
+    struct {
+        const char *key, *value;
+    } meta[ERROR_META];
+    char text[ERROR_TEXT];
+};
+
+/* A row of a service, with what the protos say of it. */
+struct method {
+    const struct rpc_method *row;
+    const struct schema_method *rule;
+    const struct schema_message *type;
+    const ProtobufCMessageDescriptor *input, *output;
+    const ProtobufCFieldDescriptor *request_id, *owner, *operation_id; /* NULL: none */
+    const struct method *undone;                                       /* what this one undoes, or NULL */
+    struct metric *duration;
+    struct metric *_Atomic counts[RPC_UNAUTHENTICATED + 1];
+};
+
+enum hold { HOLD_NONE, HOLD_WRITABLE };
+enum woken { WOKEN_BY_LOG, WOKEN_BY_DEADLINE, WOKEN_BY_CANCEL };
+
+struct rpc_call {
+    struct dispatch *dispatch;
+    const struct method *method; /* NULL: unknown */
+    const struct rpc_transport *transport;
+    void *transport_data;
+    struct caller caller;
+    struct trace trace;
+    int64_t begun_us, deadline_us;
+    struct arena arena;
+    struct arena_mark empty, mark; /* of a pooled call; of what every run of a stage starts from */
+    ProtobufCMessage *in, *out;
+    struct bytes reply; /* packed */
+    struct rpc_error error;
+    /* What the handler said beside its reply; forgotten before each run. */
+    const char *resource, *defer_key;
+    uint8_t *scratch; /* twice its size: as it is, and as it was before this run */
+    size_t scratch_size;
+    uint8_t hash[HASH_BYTES];
+    EVP_MD_CTX *digest;
+    struct unit unit;
+    struct task task;
+    int step; /* what the stage that just ran said: RPC_MORE … */
+    bool empty_page, again;
+    atomic_int meeting; /* gather's return and rpc_gathered: the second one goes on */
+    int gathered;
+    atomic_bool cancelled;
+    _Atomic(enum hold) hold;
+    /* park.c, under the dispatcher's lock */
+    struct rpc_call *next, **link; /* link NULL: not parked */
+    uint64_t seen_seq;             /* the log was read up to here at least */
+    int64_t until_us;              /* INT64_MAX: for ever */
+    uint64_t key_hash;
+    enum woken woken;
+};
+
+#define PARK_BUCKETS 256u /* a power of two */
+
+struct dispatch {
+    struct port *port;
+    struct store *store;
+    struct service *service;
+    void *app;
+    struct method *methods;
+    size_t n_methods, n_slots;
+    struct method **slots; /* by full name; n_slots is a power of two */
+    EVP_MD *sha256;
+    struct metric *in_flight;
+    atomic_size_t active; /* calls not released, and tasks and units of its own that are under way */
+
+    pthread_mutex_t lock;
+    struct rpc_call *pool;
+    size_t n_pool;
+    /* park.c */
+    struct rpc_call *tails, *keyed[PARK_BUCKETS];
+    atomic_size_t n_parked;
+    size_t n_keyed;
+    _Atomic uint64_t log_seq;
+    uint64_t swept_seq;
+    bool sweeping, arming;
+    struct unit sweep;
+    struct arena sweep_arena;
+    struct log_entry *swept;
+    int64_t n_swept;
+    struct timer timer;
+    struct task arm;
+};
+
+/* dispatch.c */
+void call_finish(struct rpc_call *call); /* by call->error, with call->reply if there is none */
+/* By what a stage or the store returned: 0, -EPROTO (call->error says it), or what becomes of a negative errno. */
+void call_end(struct rpc_call *call, int result);
+/* -EPROTO with the error made, if the client is gone or the deadline has passed. */
+int call_over(struct rpc_call *call);
+const char *call_text(const struct rpc_call *call, const ProtobufCFieldDescriptor *field); /* of the request */
+
+/* stages.c */
+void call_start(struct rpc_call *call);
+/* As before a stage has ever run: reply, error and scratch. */
+void call_reset(struct rpc_call *call);
+int call_pack(struct rpc_call *call); /* out into reply */
+void settle_woken(struct rpc_call *call);
+
+/* stream.c */
+void stream_page(struct rpc_call *call);
+void stream_woken(struct rpc_call *call);
+
+/* park.c */
+/* Hands the call over until the log grows (by an event of defer_key, if that is set), until_us comes or it is
+ * cancelled: then settle_woken or stream_woken. False: one of it is already so, and call->woken says which; the call
+ * is still the caller's. */
+bool park(struct rpc_call *call, int64_t until_us);
+/* Takes a parked call out; false: it is not parked. */
+bool unpark(struct rpc_call *call);
+void park_destroy(struct dispatch *d);
+
+/* error.c */
+void error_clear(struct rpc_call *call);
+/* The google.rpc.Status of call->error, packed, in the arena. */
+struct bytes error_pack(struct rpc_call *call);
