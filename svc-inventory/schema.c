@@ -64,18 +64,20 @@ const struct migration inventory_migrations[] = {
       "    version {int} NOT NULL\n"
       ") {clustered};\n"
       "CREATE TABLE reservation (\n"
-      "    operation_id {text} NOT NULL PRIMARY KEY,\n" /* the request id of the ReserveStock */
+      "    holder {text} NOT NULL,\n"       /* the service that holds it */
+      "    operation_id {text} NOT NULL,\n" /* the request id of its ReserveStock */
       "    reservation_id {text} NOT NULL,\n"
       "    order_id {text} NOT NULL,\n"
       "    released {int} NOT NULL CHECK (released IN (0, 1)),\n"
-      "    time_us {int} NOT NULL\n"
+      "    time_us {int} NOT NULL,\n"
+      "    PRIMARY KEY (holder, operation_id)\n"
       ") {clustered};\n"
       "CREATE TABLE reservation_line (\n"
-      "    operation_id {text} NOT NULL REFERENCES reservation (operation_id),\n"
+      "    reservation_id {text} NOT NULL,\n"
       "    sku {text} NOT NULL,\n"
       "    location_id {text} NOT NULL,\n"
       "    quantity {int} NOT NULL CHECK (quantity > 0),\n"
-      "    PRIMARY KEY (operation_id, sku, location_id)\n"
+      "    PRIMARY KEY (reservation_id, sku, location_id)\n"
       ") {clustered}" },
     {}
 };

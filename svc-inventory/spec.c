@@ -1,18 +1,101 @@
-/* The tables of svc-inventory, wired. */
-#include "svc-inventory/inventory.h"
+/* The tables of svc-inventory, wired, and its own state. */
+#include "svc-inventory/availability.h"
+#include "svc-inventory/feed.h"
 #include "svc-inventory/product.h"
 
-static const struct rpc_service *const serves[] = { &catalog_rpc, NULL };
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct rpc_method inventory_methods[] = {
+    { "UpsertLocation", .unit = upsert_location },
+    { "ListLocations", .unit = list_locations },
+    { "AdjustStock", .unit = adjust_stock },
+    { "ListStock", .unit = list_stock },
+    { "BatchGetAvailability", .gather = availability_cached, .unit = availability_stored },
+    { "ReserveStock", .batch = reserve_stock },
+    { "ReleaseStock", .unit = release_stock },
+    {},
+};
+const struct rpc_service inventory_rpc = {
+    "oms.inventory.v1.InventoryService",
+    &oms__inventory__v1__inventory_service__descriptor,
+    inventory_methods,
+};
+
+static const struct rpc_service *const serves[] = { &catalog_rpc, &inventory_rpc, NULL };
 
 static const struct snapshot_kind snapshots[] = {
     { product_snapshot },
+    { availability_snapshot },
     {},
 };
+
+static struct option options[] = {
+    { "cache", OPTION_TEXT, "on", "on, or off: availability is always read from the database" },
+    {},
+};
+
+static int read_epoch(struct txn *txn, void *arg)
+{
+    struct inventory *inventory = arg;
+    struct log_position at;
+    int r = log_position(txn, &at);
+    if (r == 0)
+        snprintf(inventory->epoch, sizeof(inventory->epoch), "%s", at.incarnation);
+    return r;
+}
+
+static void close_inventory(void *app)
+{
+    struct inventory *inventory = app;
+    if (!inventory)
+        return;
+    feed_destroy(inventory->feed);
+    free(inventory);
+}
+
+static int start_feed(struct inventory *inventory)
+{
+    struct arena arena;
+    arena_init(&arena, 4096);
+    struct unit unit = { .run = read_epoch, .arg = inventory, .arena = &arena };
+    int r = store_write_now(service_store(inventory->service), &unit);
+    arena_finish(&arena);
+    return r < 0 ? r : feed_create(inventory->service, inventory->epoch, &inventory->feed);
+}
+
+static int open_inventory(struct service *service, void **ret_app)
+{
+    struct inventory *inventory = calloc(1, sizeof(*inventory));
+    if (!inventory)
+        return -ENOMEM;
+    inventory->service = service;
+    inventory->cached = strcmp(config_text((struct option *const[]){ options, NULL }, "cache"), "off") != 0;
+    int r = inventory->cached ? start_feed(inventory) : 0;
+    if (r < 0) {
+        close_inventory(inventory);
+        return r;
+    }
+    *ret_app = inventory;
+    return 0;
+}
+
+static void log_grown(void *app, uint64_t seq)
+{
+    struct inventory *inventory = app;
+    feed_log_grown(inventory->feed, seq);
+}
 
 const struct service_spec inventory_service = {
     .name = "svc-inventory",
     .about = "What is sold and what is there: catalogue, stock, reservations, availability.",
+    .options = options,
     .serves = serves,
     .snapshots = snapshots,
     .migrations = inventory_migrations,
+    .open = open_inventory,
+    .close = close_inventory,
+    .log_grown = log_grown,
 };

@@ -1,0 +1,324 @@
+/* Reservations: every line of an order or none, first come first served.
+ *
+ * All requests that wait are granted in one transaction: their SKUs are read once, granted in memory in the order the
+ * requests came, and written back once. Check and allocation are the same transaction, so nothing is sold twice. */
+#include "svc-inventory/book.h"
+
+#include "mesh/base/id.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SLICE_LINES  4096               /* granted at once: what queues can be far more than one arena holds */
+#define SLICE_BUDGET (64 * 1024 * 1024) /* bytes */
+
+/* One SKU of one order, its repeated lines added up. */
+struct want {
+    const char *sku;
+    int64_t quantity;
+};
+
+struct held {
+    const char *reservation_id, *sku, *location_id;
+    int64_t quantity;
+};
+
+struct slice {
+    struct txn *txn;
+    struct book book;
+    struct rpc_item *items;
+    size_t n;
+    struct want **wants; /* of each item */
+    size_t *n_wants;
+    struct value *reservations; /* rows, see write_reservations */
+    size_t n_reservations;
+    struct held *held;
+    size_t n_held, max_held;
+};
+enum { RESERVATION_COLUMNS = 6 };
+
+static int compare_wants(const void *a, const void *b)
+{
+    const struct want *x = a, *y = b;
+    return strcmp(x->sku, y->sku);
+}
+
+static int collect_wants(struct slice *slice, size_t item)
+{
+    const ReserveStockRequest *req = slice->items[item].in;
+    struct want *wants = arena_alloc(slice->txn->arena, req->n_lines * sizeof(*wants));
+    if (!wants)
+        return -ENOMEM;
+    for (size_t i = 0; i < req->n_lines; i++)
+        wants[i] = (struct want){ req->lines[i]->sku, req->lines[i]->quantity };
+    qsort(wants, req->n_lines, sizeof(*wants), compare_wants);
+
+    size_t n = 0;
+    for (size_t i = 0; i < req->n_lines; i++) {
+        if (n && strcmp(wants[n - 1].sku, wants[i].sku) == 0)
+            wants[n - 1].quantity += wants[i].quantity;
+        else
+            wants[n++] = wants[i];
+    }
+    slice->wants[item] = wants;
+    slice->n_wants[item] = n;
+    return 0;
+}
+
+static int open_slice(struct slice *slice, size_t lines)
+{
+    struct arena *arena = slice->txn->arena;
+    const char **skus = arena_alloc(arena, lines * sizeof(*skus));
+    slice->wants = arena_alloc(arena, slice->n * sizeof(*slice->wants));
+    slice->n_wants = arena_alloc(arena, slice->n * sizeof(*slice->n_wants));
+    slice->reservations = arena_alloc(arena, slice->n * RESERVATION_COLUMNS * sizeof(*slice->reservations));
+    if (!skus || !slice->wants || !slice->n_wants || !slice->reservations)
+        return -ENOMEM;
+
+    size_t n = 0;
+    for (size_t item = 0; item < slice->n; item++) {
+        int r = collect_wants(slice, item);
+        if (r < 0)
+            return r;
+        for (size_t i = 0; i < slice->n_wants[item]; i++)
+            skus[n++] = slice->wants[item][i].sku;
+    }
+    return book_open(slice->txn, skus, n, &slice->book);
+}
+
+static bool is_short(const struct sku_stock *sku, int64_t quantity)
+{
+    return sku->stocked && sku->available < quantity;
+}
+
+static int tell_shortages(struct slice *slice, size_t item, size_t n)
+{
+    struct arena *arena = rpc_arena(slice->items[item].call);
+    ReserveStockResponse *ret = slice->items[item].out;
+    ret->shortages = arena_alloc(arena, n * sizeof(Shortage *));
+    if (!ret->shortages)
+        return -ENOMEM;
+
+    for (size_t i = 0; i < slice->n_wants[item]; i++) {
+        const struct want *want = &slice->wants[item][i];
+        const struct sku_stock *sku = book_find(&slice->book, want->sku);
+        if (!is_short(sku, want->quantity))
+            continue;
+        Shortage *shortage = arena_message(arena, &oms__inventory__v1__reserve_stock_response__shortage__descriptor);
+        if (!shortage)
+            return -ENOMEM;
+        shortage->sku = (char *)want->sku;
+        shortage->wanted = want->quantity;
+        shortage->available = sku->available;
+        ret->shortages[ret->n_shortages++] = shortage;
+    }
+    return 0;
+}
+
+static int hold(struct slice *slice, const struct held *held)
+{
+    if (slice->n_held == slice->max_held) {
+        size_t max = slice->max_held ? 2 * slice->max_held : 64;
+        struct held *grown = arena_alloc(slice->txn->arena, max * sizeof(*grown));
+        if (!grown)
+            return -ENOMEM;
+        if (slice->n_held)
+            memcpy(grown, slice->held, slice->n_held * sizeof(*grown));
+        slice->held = grown;
+        slice->max_held = max;
+    }
+    slice->held[slice->n_held++] = *held;
+    return 0;
+}
+
+/* From the shelves in their order, as many as it takes. */
+static int take(struct slice *slice, const char *reservation_id, const struct want *want)
+{
+    struct sku_stock *sku = book_find(&slice->book, want->sku);
+    int64_t left = sku->stocked ? want->quantity : 0;
+    for (size_t i = 0; left > 0; i++) {
+        struct shelf *shelf = &sku->shelves[i];
+        int64_t available = shelf->on_hand - shelf->reserved;
+        int64_t taken = available < left ? available : left;
+        if (taken == 0)
+            continue;
+        left -= taken;
+        int r = book_move(&slice->book, sku, shelf, 0, taken, "RESERVED", reservation_id);
+        if (r < 0)
+            return r;
+        r = hold(slice, &(struct held){ reservation_id, want->sku, shelf->location_id, taken });
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* The reply lives in its own call's arena: the other calls may end before it. */
+static int tell_allocations(struct rpc_item *item, const struct held *held, size_t n)
+{
+    struct arena *arena = rpc_arena(item->call);
+    ReserveStockResponse *ret = item->out;
+    ret->allocations = arena_alloc(arena, n * sizeof(Allocation *));
+    if (!ret->allocations)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        Allocation *allocation =
+            arena_message(arena, &oms__inventory__v1__reserve_stock_response__allocation__descriptor);
+        if (!allocation)
+            return -ENOMEM;
+        allocation->sku = (char *)held[i].sku;
+        allocation->location_id = arena_copy(arena, held[i].location_id, strlen(held[i].location_id));
+        if (!allocation->location_id)
+            return -ENOMEM;
+        allocation->quantity = held[i].quantity;
+        ret->allocations[ret->n_allocations++] = allocation;
+    }
+    return 0;
+}
+
+static int grant(struct slice *slice, size_t i)
+{
+    struct rpc_item *item = &slice->items[i];
+    const ReserveStockRequest *req = item->in;
+    ReserveStockResponse *ret = item->out;
+    size_t shortages = 0, first = slice->n_held;
+    for (size_t w = 0; w < slice->n_wants[i]; w++)
+        shortages += is_short(book_find(&slice->book, slice->wants[i][w].sku), slice->wants[i][w].quantity);
+    if (shortages)
+        return tell_shortages(slice, i, shortages);
+
+    char id[ID_MAX];
+    id_make(store_port(slice->txn->store), "rsv", id);
+    ret->reservation_id = arena_copy(rpc_arena(item->call), id, strlen(id));
+    if (!ret->reservation_id)
+        return -ENOMEM;
+    for (size_t w = 0; w < slice->n_wants[i]; w++) {
+        int r = take(slice, ret->reservation_id, &slice->wants[i][w]);
+        if (r < 0)
+            return r;
+    }
+
+    const struct value row[RESERVATION_COLUMNS] = {
+        T(rpc_caller(item->call)->subject),
+        T(req->request_id),
+        T(ret->reservation_id),
+        T(req->order_id),
+        I(0),
+        I(slice->txn->now_us),
+    };
+    memcpy(slice->reservations + slice->n_reservations++ * RESERVATION_COLUMNS, row, sizeof(row));
+    return tell_allocations(item, slice->held + first, slice->n_held - first);
+}
+
+static int write_reservations(struct slice *slice)
+{
+    enum { COLUMNS = 4 };
+    struct value *values = arena_alloc(slice->txn->arena, slice->n_held * COLUMNS * sizeof(*values));
+    if (!values)
+        return -ENOMEM;
+    for (size_t i = 0; i < slice->n_held; i++) {
+        const struct held *held = &slice->held[i];
+        const struct value row[COLUMNS] = { T(held->reservation_id), T(held->sku), T(held->location_id),
+                                            I(held->quantity) };
+        memcpy(values + i * COLUMNS, row, sizeof(row));
+    }
+
+    int r = txn_post_many(slice->txn,
+                          "INSERT INTO reservation (holder, operation_id, reservation_id, order_id, released, time_us) "
+                          "VALUES ($1, $2, $3, $4, $5, $6)",
+                          slice->n_reservations, RESERVATION_COLUMNS, slice->reservations);
+    if (r < 0)
+        return r;
+    return txn_post_many(slice->txn,
+                         "INSERT INTO reservation_line (reservation_id, sku, location_id, quantity) "
+                         "VALUES ($1, $2, $3, $4)",
+                         slice->n_held, COLUMNS, values);
+}
+
+static int reserve_slice(struct slice *slice, size_t lines)
+{
+    int r = open_slice(slice, lines);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < slice->n; i++) {
+        r = grant(slice, i);
+        if (r < 0)
+            return r;
+    }
+    r = book_close(&slice->book);
+    return r < 0 ? r : write_reservations(slice);
+}
+
+/* Takes an arena of its own: what the requests of many need is not one caller's budget. */
+static int reserve_items(struct txn *txn, struct rpc_item *items, size_t n, size_t lines)
+{
+    struct arena own, *callers = txn->arena;
+    arena_init(&own, SLICE_BUDGET);
+    txn->arena = &own;
+    struct slice slice = { .txn = txn, .items = items, .n = n };
+    int r = reserve_slice(&slice, lines);
+    txn->arena = callers;
+    arena_finish(&own);
+    return r;
+}
+
+int reserve_stock(struct txn *txn, struct rpc_item *items, size_t n)
+{
+    for (size_t first = 0; first < n;) {
+        size_t end = first, lines = 0;
+        do
+            lines += ((const ReserveStockRequest *)items[end++].in)->n_lines;
+        while (end < n && lines + ((const ReserveStockRequest *)items[end].in)->n_lines <= SLICE_LINES);
+
+        int r = reserve_items(txn, items + first, end - first, lines);
+        if (r < 0)
+            return r;
+        first = end;
+    }
+    return 0;
+}
+
+static int put_back(struct txn *txn, const char *reservation_id)
+{
+    struct rows rows;
+    int r = txn_query(txn, &rows,
+                      "SELECT sku, location_id, quantity FROM reservation_line WHERE reservation_id = $1 "
+                      "ORDER BY sku, location_id",
+                      T(reservation_id));
+    if (r < 0)
+        return r;
+    const char **skus = arena_alloc(txn->arena, rows.n * sizeof(*skus));
+    if (!skus)
+        return -ENOMEM;
+    for (size_t i = 0; i < rows.n; i++)
+        skus[i] = row_text(&rows, i, 0);
+
+    struct book book;
+    r = book_open(txn, skus, rows.n, &book);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < rows.n; i++) {
+        struct sku_stock *sku = book_find(&book, skus[i]);
+        r = book_move(&book, sku, book_shelf(sku, row_text(&rows, i, 1)), 0, -row_int(&rows, i, 2), "RELEASED",
+                      reservation_id);
+        if (r < 0)
+            return r;
+    }
+    return book_close(&book);
+}
+
+int release_stock(struct rpc_call *call, struct txn *txn, const void *in, void *out)
+{
+    const ReleaseStockRequest *req = in;
+    ReleaseStockResponse *ret = out;
+    struct rows rows;
+    int r = txn_query(txn, &rows,
+                      "UPDATE reservation SET released = 1 WHERE holder = $1 AND operation_id = $2 AND released = 0 "
+                      "RETURNING reservation_id",
+                      T(rpc_caller(call)->subject), T(req->operation_id));
+    if (r < 0 || rows.n == 0)
+        return r;
+    ret->released = true;
+    return put_back(txn, row_text(&rows, 0, 0));
+}
