@@ -1,0 +1,299 @@
+/* Disks in memory: what is durable, what is only seen, and what a crash makes of the difference. */
+#include "tests/sim/files.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct disk *disks;
+
+static void *grow(void *data, size_t *capacity, size_t wanted, size_t size)
+{
+    if (wanted <= *capacity)
+        return data;
+    size_t n = *capacity ? *capacity : 64;
+    while (n < wanted)
+        n *= 2;
+    uint8_t *grown = realloc(data, n * size);
+    assert(grown);
+    memset(grown + *capacity * size, 0, (n - *capacity) * size);
+    *capacity = n;
+    return grown;
+}
+
+/* Bytes behind the length are always zero. */
+static void image_length(struct image *image, size_t len)
+{
+    if (len < image->len)
+        memset(image->data + len, 0, image->len - len);
+    image->data = grow(image->data, &image->capacity, len, 1);
+    image->len = len;
+}
+
+static void image_copy(struct image *to, const struct image *from)
+{
+    image_length(to, 0);
+    image_length(to, from->len);
+    if (from->len)
+        memcpy(to->data, from->data, from->len);
+    to->exists = from->exists;
+}
+
+static void mark(struct file *f, size_t from, size_t to)
+{
+    f->touched = true;
+    for (size_t s = from / SECTOR; s * SECTOR < to; s++) {
+        f->dirty = grow(f->dirty, &f->dirty_capacity, s + 1, 1);
+        if (f->dirty[s])
+            continue;
+        f->dirty[s] = 1;
+        f->order = grow(f->order, &f->order_capacity, f->n_order + 1, sizeof(*f->order));
+        f->order[f->n_order++] = (uint32_t)s;
+    }
+}
+
+static void clean(struct file *f)
+{
+    for (size_t i = 0; i < f->n_order; i++)
+        f->dirty[f->order[i]] = 0;
+    f->n_order = 0;
+    f->touched = false;
+}
+
+/* Copies what of a sector lies inside both images. */
+static void sector_copy(struct image *to, const struct image *from, size_t sector, size_t n)
+{
+    size_t at = sector * SECTOR;
+    size_t end = at + n;
+
+    if (end > from->len)
+        end = from->len;
+    if (end > to->len)
+        end = to->len;
+    if (at < end)
+        memcpy(to->data + at, from->data + at, end - at);
+}
+
+struct file *file_make(const char *name)
+{
+    struct file *f = calloc(1, sizeof(*f));
+
+    assert(f && strlen(name) < sizeof(f->name));
+    snprintf(f->name, sizeof(f->name), "%s", name);
+    f->now.exists = true;
+    f->touched = true;
+    return f;
+}
+
+void file_free(struct file *f)
+{
+    file_forget_shm(f);
+    free(f->now.data);
+    free(f->durable.data);
+    free(f->fate.data);
+    free(f->dirty);
+    free(f->order);
+    free(f);
+}
+
+void file_write(struct file *f, const void *data, size_t n, size_t at)
+{
+    if (n == 0)
+        return;
+    if (at + n > f->now.len) {
+        if (at > f->now.len)
+            mark(f, f->now.len, at);
+        image_length(&f->now, at + n);
+    }
+    memcpy(f->now.data + at, data, n);
+    mark(f, at, at + n);
+}
+
+void file_truncate(struct file *f, size_t len)
+{
+    if (len < f->now.len)
+        mark(f, len, f->now.len);
+    f->touched = true;
+    image_length(&f->now, len);
+}
+
+void file_sync(struct file *f)
+{
+    if (!f->touched)
+        return;
+    image_length(&f->durable, f->now.len);
+    for (size_t i = 0; i < f->n_order; i++)
+        sector_copy(&f->durable, &f->now, f->order[i], SECTOR);
+    f->durable.exists = f->now.exists;
+    clean(f);
+}
+
+void file_delete(struct file *f)
+{
+    file_truncate(f, 0);
+    f->now.exists = false;
+}
+
+void file_forget_shm(struct file *f)
+{
+    for (int i = 0; i < SHM_REGIONS; i++) {
+        free(f->shm[i]);
+        f->shm[i] = NULL;
+    }
+}
+
+/* How a disk loses what it has in its cache: nothing, everything, what came after some moment, or here and there. */
+enum mood { KEEP_ALL, KEEP_NONE, KEEP_FIRST, KEEP_SOME, MOODS };
+
+static void decide(struct disk *disk, struct file *f)
+{
+    uint64_t *chance = &disk->chance;
+    enum mood mood = (enum mood)(chance_next(chance) % MOODS);
+    size_t first = f->n_order ? chance_next(chance) % (f->n_order + 1) : 0;
+    uint64_t odds = 5 + chance_next(chance) % 90;
+    size_t lens[] = { f->durable.len, f->now.len, f->durable.len };
+
+    image_copy(&f->fate, &f->durable);
+    if (!f->touched)
+        return;
+    if (f->now.len > f->durable.len)
+        lens[2] += chance_next(chance) % (f->now.len - f->durable.len);
+    f->fate.exists = mood == KEEP_ALL          ? f->now.exists
+                     : mood == KEEP_NONE       ? f->durable.exists
+                     : chance_next(chance) % 2 ? f->now.exists
+                                               : f->durable.exists;
+    image_length(&f->fate, mood == KEEP_ALL    ? f->now.len
+                           : mood == KEEP_NONE ? f->durable.len
+                                               : lens[chance_next(chance) % 3]);
+    for (size_t i = 0; i < f->n_order && mood != KEEP_NONE; i++) {
+        uint64_t dice = chance_next(chance) % 100;
+        bool keep = mood == KEEP_ALL || (mood == KEEP_FIRST ? i < first : dice < odds);
+        if (keep)
+            sector_copy(&f->fate, &f->now, f->order[i], SECTOR);
+        else if (mood != KEEP_ALL && dice > 95)
+            sector_copy(&f->fate, &f->now, f->order[i], dice * 4);
+    }
+    if (!f->fate.exists)
+        image_length(&f->fate, 0);
+}
+
+void disk_tick(struct disk *disk)
+{
+    if (!disk)
+        return;
+    disk->operations++;
+    if (disk->doom == 0 || disk->doomed || --disk->doom > 0)
+        return;
+    disk->doomed = true;
+    for (struct file *f = disk->files; f; f = f->next)
+        decide(disk, f);
+}
+
+/* Journaling file systems keep the order of what they know about files: a deletion is durable once anything is synced
+ * later. */
+void disk_settle(struct disk *disk)
+{
+    for (struct file *f = disk ? disk->files : NULL; f; f = f->next)
+        if (!f->now.exists)
+            file_sync(f);
+}
+
+void disk_crash(struct disk *disk)
+{
+    for (struct file *f = disk->files; f; f = f->next) {
+        if (!disk->doomed)
+            decide(disk, f);
+        image_copy(&f->now, &f->fate);
+        image_copy(&f->durable, &f->fate);
+        clean(f);
+        file_forget_shm(f);
+        f->reserved = f->pending = NULL;
+        f->readers = f->shm_users = 0;
+        f->shm_exclusive = 0;
+        memset(f->shm_shared, 0, sizeof(f->shm_shared));
+    }
+    disk->doom = 0;
+    disk->doomed = false;
+    disk->life++;
+}
+
+void disk_doom(struct disk *disk, uint32_t operations)
+{
+    if (!disk->doomed)
+        disk->doom = operations;
+}
+
+bool disk_doomed(const struct disk *disk)
+{
+    return disk->doomed;
+}
+
+void disk_full(struct disk *disk, bool full)
+{
+    disk->full = full;
+}
+
+uint64_t disk_operations(const struct disk *disk)
+{
+    return disk->operations;
+}
+
+struct disk *disk_of(const char *path)
+{
+    for (struct disk *d = disks; d; d = d->next) {
+        size_t n = strlen(d->name);
+        if (strncmp(path, d->name, n) == 0 && path[n] == '/')
+            return d;
+    }
+    return NULL;
+}
+
+/* A file whose deletion is not durable yet keeps its old image; whoever makes it anew starts empty. */
+struct file *disk_file(struct disk *disk, const char *path, bool make)
+{
+    struct file *f = disk->files;
+
+    while (f && strcmp(f->name, path) != 0)
+        f = f->next;
+    if (f && f->now.exists)
+        return f;
+    if (!make)
+        return NULL;
+    if (!f) {
+        f = file_make(path);
+        f->next = disk->files;
+        disk->files = f;
+    }
+    f->now.exists = true;
+    f->touched = true;
+    return f;
+}
+
+struct disk *disk_create(const char *name, uint64_t seed)
+{
+    struct disk *d = calloc(1, sizeof(*d));
+
+    assert(d && strlen(name) < sizeof(d->name));
+    snprintf(d->name, sizeof(d->name), "%s", name);
+    d->chance = seed;
+    d->next = disks;
+    disks = d;
+    return d;
+}
+
+void disk_destroy(struct disk *disk)
+{
+    if (!disk)
+        return;
+    struct disk **at = &disks;
+    while (*at != disk)
+        at = &(*at)->next;
+    *at = disk->next;
+    while (disk->files) {
+        struct file *f = disk->files;
+        disk->files = f->next;
+        file_free(f);
+    }
+    free(disk);
+}
