@@ -48,3 +48,5 @@ void dispatch_release(struct rpc_call *call);
 /* From the store's commit hook: the log has grown, tails and deferred replies look again. */
 void dispatch_log_grown(struct dispatch *d, uint64_t seq);
 size_t dispatch_active(const struct dispatch *d);
+/* The table it was made with. */
+const struct rpc_service *const *dispatch_services(const struct dispatch *d);

@@ -6,7 +6,8 @@
 
 struct rpc_tls {
     const char *ca, *cert,
-        *key; /* PEM files; all NULL: cleartext, and then every peer on loopback is believed nothing */
+        *key; /* PEM files; all NULL: cleartext, and then every peer on loopback is believed nothing. Only ca: a client
+               * that proves nothing of itself. Files that change are read again. */
 };
 
 struct rpc_core; /* the queue and its thread, shared by server and client */
@@ -17,6 +18,11 @@ struct rpc_server;
 int rpc_core_create(struct port *port, const char *process, const char *peers, const struct rpc_tls *tls,
                     struct rpc_core **ret_core);
 void rpc_core_run(struct rpc_core *core);
+/* Called on the rpc lane whenever it has nothing more to do, and after every 64 events: what the events posted
+ * elsewhere can go together. Before rpc_core_run. */
+void rpc_core_on_pause(struct rpc_core *core, void (*pause)(void *arg), void *arg);
+/* A token that goes with every call, for tools that go through the gateway. Before the first call. */
+void rpc_core_bearer(struct rpc_core *core, const char *token);
 void rpc_core_post(struct rpc_core *core, struct task *task); /* the rpc lane */
 void rpc_core_call(struct rpc_core *core, struct outcall *call);
 void rpc_core_resume(struct rpc_core *core, struct outcall *call);
@@ -28,10 +34,11 @@ void rpc_core_destroy(struct rpc_core *core); /* after the server; joins the thr
 int rpc_server_create(struct rpc_core *core, struct dispatch *dispatch, const char *listen,
                       struct rpc_server **ret_server);
 int rpc_server_port(const struct rpc_server *server);
-/* Health: every service of the dispatcher and "" at once. */
+/* Health: every service of the dispatcher and "" at once. Not before the first call. Any lane. */
 void rpc_server_serving(struct rpc_server *server, bool serving);
 /* NOT_SERVING, wait notice_us (so that balancers look away), GOAWAY, in-flight calls finish within grace_us, the rest
- * is cancelled; then drained(arg) on the rpc lane. */
+ * is cancelled; then drained(arg) on the rpc lane. Loop lane. */
 void rpc_server_drain(struct rpc_server *server, int64_t notice_us, int64_t grace_us, void (*drained)(void *),
                       void *arg);
+/* Not drained yet: cancels all calls, and waits until the dispatcher has ended them. Loop lane. NULL is harmless. */
 void rpc_server_destroy(struct rpc_server *server);

@@ -1,0 +1,26 @@
+/* The port of a real process: lanes are threads, the loop is libuv's on the main thread, calls go over C core. */
+#pragma once
+
+#include "mesh/port.h"
+#include "mesh/rpc/server.h"
+
+struct real_port;
+struct uv_loop_s;
+
+struct real_options {
+    const char *process; /* its name, or NULL: neither calls nor serves, port->call must not be used */
+    const char *peers;   /* see rpc_core_create; NULL: none */
+    struct rpc_tls tls;
+    const char *redis; /* host:port; NULL or "": no cache */
+};
+
+/* Starts every lane but the loop. 0 or a negative errno after one clear line. */
+int real_port_create(const struct real_options *options, struct real_port **ret_real);
+struct port *real_port(struct real_port *real);
+struct rpc_core *real_port_core(struct real_port *real); /* NULL without a process name */
+struct uv_loop_s *real_port_loop(struct real_port *real);
+/* Runs the loop lane on this thread until real_port_stop. */
+void real_port_run(struct real_port *real);
+void real_port_stop(struct real_port *real); /* any lane */
+/* On the thread of the loop, when everything that used the port is gone. NULL is harmless. */
+void real_port_destroy(struct real_port *real);
