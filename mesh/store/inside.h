@@ -46,6 +46,8 @@ void connection_forget(struct connection *c);
 /* The statement for so many rows, prepared and kept, in *ret_statement. */
 int connection_statement(struct connection *c, const char *sql, size_t rows, size_t columns,
                          struct statement **ret_statement);
+/* Says which statement is wrong and why (NULL: SQLite knows); -EINVAL. */
+int connection_refused(struct connection *c, const char *sql, const char *why);
 int error_of_sqlite(sqlite3 *db, int code);
 
 /* --- many.c --- */
