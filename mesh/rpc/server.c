@@ -1,4 +1,5 @@
 /* The server: methods of the dispatcher registered with C core, calls kept posted for each, and the drain. */
+#include "mesh/rpc/address.h"
 #include "mesh/rpc/builtin.h"
 #include "mesh/rpc/served.h"
 
@@ -6,12 +7,9 @@
 
 #include <errno.h>
 #include <grpc/support/time.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 /* Posted calls: enough for one read's worth of new calls, few enough that the queue's own scan stays short. */
 #define POSTED_TOTAL 256
@@ -196,7 +194,7 @@ static const struct call_kind *kind_of(const struct rpc_method *row, const struc
 {
     if (method && method->server_streaming)
         return &stream;
-    return row->gather || row->settled ? &waiting : &plain;
+    return row->settled ? &waiting : &plain;
 }
 
 static int add_method(struct rpc_server *server, const char *name, const struct call_kind *kind)
@@ -264,30 +262,6 @@ static grpc_server *make_server(void)
     return grpc_server_create(&(grpc_channel_args){ sizeof(args) / sizeof(args[0]), args }, NULL);
 }
 
-/* C core only says that it could not listen; trying ourselves tells why. */
-static int why_not(const char *listen_on)
-{
-    char host[128];
-    const char *colon = strrchr(listen_on, ':');
-    if (!colon || colon == listen_on || (size_t)(colon - listen_on) >= sizeof(host))
-        return -EINVAL;
-    bool bracketed = listen_on[0] == '[';
-    snprintf(host, sizeof(host), "%.*s", (int)(colon - listen_on) - 2 * bracketed, listen_on + bracketed);
-
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *found;
-    if (getaddrinfo(host, colon + 1, &hints, &found) != 0)
-        return -EADDRNOTAVAIL;
-    int on = 1, r = -EADDRINUSE, fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0) {
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-        if (bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, 1) < 0)
-            r = -errno;
-        close(fd);
-    }
-    freeaddrinfo(found);
-    return r;
-}
-
 static int listen_at(struct rpc_server *server, const char *address)
 {
     grpc_server_credentials *credentials = rpc_tls_server(server->core);
@@ -298,7 +272,10 @@ static int listen_at(struct rpc_server *server, const char *address)
     if (server->port > 0)
         return 0;
 
-    int r = why_not(address);
+    /* C core only says that it could not; trying ourselves tells why. */
+    int r = address_try(address);
+    if (r == 0)
+        r = -EADDRINUSE;
     say(SAY_ERROR, NULL, "cannot listen", SAY_T("address", address), SAY_T("error", strerror(-r)));
     return r;
 }
