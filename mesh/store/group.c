@@ -84,14 +84,20 @@ static int attempt(struct group *g, struct unit **units, size_t n, int *results)
     return r == 0 ? txn->failed : r;
 }
 
-/* In a savepoint of its own. If the transaction is gone afterwards, SQLite has rolled back everything. */
+/* SQLite has rolled back the whole transaction by itself. */
+static bool is_lost(struct connection *c)
+{
+    return sqlite3_get_autocommit(c->db);
+}
+
+/* In a savepoint of its own; the transaction may be lost afterwards. */
 static void run_savepoint(struct group *g, struct unit **units, size_t n, int *results)
 {
     struct connection *c = g->inside.connection;
     int r = connection_verb(c, SAVEPOINT);
     if (r == 0 && g->store->options.rerun_always) {
-        attempt(g, units, n, results);
-        r = connection_verb(c, ROLLBACK_TO);
+        int first = attempt(g, units, n, results);
+        r = is_lost(c) ? first : connection_verb(c, ROLLBACK_TO);
     }
     if (r == 0)
         r = attempt(g, units, n, results);
@@ -171,7 +177,7 @@ static int commit_units(struct store *store, struct unit **units, size_t n, int 
             run_batch(&g, units, n, results, i);
         else
             run_savepoint(&g, &units[i], 1, &results[i]);
-        if (!sqlite3_get_autocommit(store->writer.db))
+        if (!is_lost(&store->writer))
             continue;
         if (n > 1)
             return -EAGAIN;
