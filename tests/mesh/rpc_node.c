@@ -22,7 +22,7 @@ static int get_product(struct rpc_call *call, const void *in, void *out)
     struct node *node = rpc_app(call);
 
     if (strcmp(request->sku, "missing") == 0)
-        return rpc_fail_missing(call, "PRODUCT", request->sku);
+        return rpc_fail_missing(call, "Product", request->sku);
     product->product_id = (char *)rpc_caller(call)->subject;
     product->title = arena_printf(rpc_arena(call), "%u", rpc_caller(call)->roles);
     if (strcmp(request->sku, "wait") != 0)
@@ -230,6 +230,7 @@ static void on_done(struct outcall *call, const struct rpc_status *status)
     snprintf(said->reason, sizeof(said->reason), "%s", rpc_status_reason(&arena, status));
     arena_finish(&arena);
     free((void *)call->request.data);
+    sem_post(&asking->came);
     sem_post(&asking->over);
 }
 

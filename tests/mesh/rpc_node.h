@@ -62,7 +62,7 @@ struct asking {
     pthread_mutex_t lock;
 };
 
-/* Starts a call: came is posted for each message, over at the end. The request is copied. */
+/* Starts a call: came is posted for each message and the end, over at the end. The request is copied. */
 void ask_start(struct asking *asking, struct node *from, const char *peer, const char *method,
                const ProtobufCMessage *request, const struct caller *caller, int64_t timeout_us, struct said *ret_said);
 void ask_wait(struct asking *asking); /* for the end; once */
