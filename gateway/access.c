@@ -1,0 +1,112 @@
+/* Deny by default: what is not a known method, by a caller in one of its roles, goes no further. */
+#include "gateway/access.h"
+
+#include "gateway/edge.h"
+#include "mesh/port.h"
+
+#include <errno.h>
+
+#define TIMEOUT_LONGEST_US (7 * 86400 * INT64_C(1000000))
+
+int64_t access_timeout(const char *text, size_t len)
+{
+    static const struct {
+        char unit;
+        int64_t factor, divisor;
+    } units[] = { { 'H', 3600000000, 1 }, { 'M', 60000000, 1 }, { 'S', 1000000, 1 },
+                  { 'm', 1000, 1 },       { 'u', 1, 1 },        { 'n', 1, 1000 } };
+    if (len < 2 || len > 9)
+        return -EINVAL;
+    int64_t n = 0;
+    for (size_t i = 0; i < len - 1; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return -EINVAL;
+        n = n * 10 + (text[i] - '0');
+    }
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (text[len - 1] != units[i].unit)
+            continue;
+        int64_t us = (n + units[i].divisor - 1) / units[i].divisor * units[i].factor;
+        return us < TIMEOUT_LONGEST_US ? us : TIMEOUT_LONGEST_US;
+    }
+    return -EINVAL;
+}
+
+static int deny(struct answer *ret_answer, enum rpc_code code, const char *reason, const char *message)
+{
+    *ret_answer = (struct answer){ code, reason, message, 0 };
+    return -EACCES;
+}
+
+static int find_route(struct exchange *x, struct answer *ret_answer)
+{
+    if (x->fields_many || x->header_bytes > HEADERS_MAX)
+        return deny(ret_answer, RPC_RESOURCE_EXHAUSTED, "HEADERS_TOO_LARGE", "the metadata is larger than 16 KiB");
+    nghttp2_vec path = nghttp2_rcbuf_get_buf(x->path);
+    x->route = routes_find(x->gateway->routes, (const char *)path.base, path.len);
+    if (!x->route)
+        return deny(ret_answer, RPC_UNIMPLEMENTED, "METHOD_UNKNOWN", "there is no such method");
+    return 0;
+}
+
+static int find_process(struct exchange *x, struct answer *ret_answer)
+{
+    x->process = (int8_t)x->route->process;
+    if (x->process != ROUTE_ANY_PROCESS)
+        return 0;
+    nghttp2_vec name = x->target ? nghttp2_rcbuf_get_buf(x->target) : (nghttp2_vec){ 0 };
+    int process = name.len ? routes_process((const char *)name.base, name.len) : -ENOENT;
+    if (process < 0)
+        return deny(ret_answer, RPC_INVALID_ARGUMENT, "MESH_SERVICE_REQUIRED",
+                    "every process has this service: the metadata mesh-service must name one, such as svc-order");
+    x->process = (int8_t)process;
+    return 0;
+}
+
+static int find_caller(struct exchange *x, struct answer *ret_answer)
+{
+    struct refusal refusal;
+    if (edge_authenticate(x->edge, x->authorization, &x->principal, &refusal) < 0)
+        return deny(ret_answer, RPC_UNAUTHENTICATED, refusal.reason, refusal.message);
+    return 0;
+}
+
+static int check_role(struct exchange *x, struct answer *ret_answer)
+{
+    uint32_t roles = x->principal->caller.roles;
+    if (x->route->open || (x->route->method->allow & roles))
+        return 0;
+    if (roles == ROLE_BIT(MESH__V1__ROLE__GUEST))
+        return deny(ret_answer, RPC_UNAUTHENTICATED, "TOKEN_REQUIRED", "this method needs a token");
+    return deny(ret_answer, RPC_PERMISSION_DENIED, "ROLE_NOT_ALLOWED", "none of the caller's roles may call this");
+}
+
+static int find_deadline(struct exchange *x, struct answer *ret_answer)
+{
+    const struct schema_method *method = x->route->method;
+    bool unary = !method->client_streaming && !method->server_streaming;
+    int64_t us = unary ? x->gateway->limits.call_timeout_us : 0;
+    if (x->timeout) {
+        nghttp2_vec text = nghttp2_rcbuf_get_buf(x->timeout);
+        int64_t asked = access_timeout((const char *)text.base, text.len);
+        if (asked < 0)
+            return deny(ret_answer, RPC_INVALID_ARGUMENT, "TIMEOUT_MALFORMED", "grpc-timeout is malformed");
+        us = us && us < asked ? us : asked;
+        if (us == 0)
+            return deny(ret_answer, RPC_DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "the deadline has passed");
+    }
+    x->deadline_us = us ? x->begun_us + us : 0;
+    return 0;
+}
+
+int access_check(struct exchange *x, struct answer *ret_answer)
+{
+    static int (*const steps[])(struct exchange *, struct answer *) = { find_route, find_caller, check_role,
+                                                                        find_process, find_deadline };
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        int r = steps[i](x, ret_answer);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}

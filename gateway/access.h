@@ -1,0 +1,9 @@
+/* Whether a call may be made at all: protocol, token, role. */
+#pragma once
+
+#include "gateway/exchange.h"
+
+/* Finds the route and the caller of an exchange whose headers are complete. 0, or -EACCES with the answer. */
+int access_check(struct exchange *x, struct answer *ret_answer);
+/* grpc-timeout in microseconds; -EINVAL if it is none. */
+int64_t access_timeout(const char *text, size_t len);

@@ -1,0 +1,24 @@
+/* The processes behind: where they are, which of them are well, and which gets the next call. Loop lane. */
+#pragma once
+
+#include "gateway/upstream.h"
+
+struct gateway;
+struct balance;
+
+/* peers: "svc-order=127.0.0.1:7101+127.0.0.1:7111,svc-inventory=dns:///inventory:7102". Names are looked up again every
+ * ten seconds. Every endpoint gets one connection, which is kept; it is used while its health service says SERVING.
+ * context: mutual TLS, NULL: cleartext; taken over. NULL after one clear line. */
+struct balance *balance_create(struct gateway *gateway, const char *peers, SSL_CTX *context);
+/* Closes all connections; the loop must run until they are closed. NULL is harmless. */
+void balance_destroy(struct balance *balance);
+/* For connections to come. */
+void balance_context(struct balance *balance, SSL_CTX *context);
+/* The less loaded of two healthy connections to the process, chosen by chance; NULL: there is none. */
+struct upstream *balance_pick(struct balance *balance, int process);
+/* Whether the process has a healthy connection. */
+bool balance_well(const struct balance *balance, int process);
+bool balance_all_well(const struct balance *balance);
+bool balance_encrypted(const struct balance *balance);
+/* Called whenever the health of a process changes. */
+void balance_on_change(struct balance *balance, void (*changed)(void *arg), void *arg);

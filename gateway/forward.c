@@ -1,0 +1,228 @@
+/* The proxied call: the gateway's headers in place of the client's claims, then bytes both ways. A call that no process
+ * has begun to work on is sent again elsewhere. */
+#include "gateway/forward.h"
+
+#include "mesh/port.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define ATTEMPTS      3
+#define IN_FLIGHT_MAX 512         /* calls on one connection */
+#define REPLAY_MAX    (16 * 1024) /* bytes of a request that are kept to be sent again */
+#define NAMES_MAX     16
+
+static const struct upcall_ops ops;
+
+static struct exchange *exchange_of(struct upcall *call)
+{
+    return (struct exchange *)((char *)call - offsetof(struct exchange, call));
+}
+
+/* --- the request --- */
+
+static size_t timeout_text(int64_t us, char ret_text[16])
+{
+    if (us < 1)
+        us = 1;
+    if (us <= 99999999)
+        return (size_t)snprintf(ret_text, 16, "%du", (int)us);
+    if (us / 1000 <= 99999999)
+        return (size_t)snprintf(ret_text, 16, "%dm", (int)(us / 1000));
+    return (size_t)snprintf(ret_text, 16, "%dS", (int)(us / 1000000));
+}
+
+/* The client's traceparent, or a new one: id of the trace and of our span are chance, sampled or not is not for us. */
+static nghttp2_nv trace_field(struct exchange *x)
+{
+    nghttp2_vec v = x->traceparent ? nghttp2_rcbuf_get_buf(x->traceparent) : (nghttp2_vec){ 0 };
+    struct trace trace;
+    if (!x->trace_text[0] && v.len == TRACE_TEXT - 1 && trace_parse((const char *)v.base, &trace)) {
+        memcpy(x->trace_text, v.base, TRACE_TEXT);
+    } else if (!x->trace_text[0]) {
+        trace = (struct trace){ .flags = 0 };
+        gateway_random(x->gateway, trace.trace_id, sizeof(trace.trace_id));
+        gateway_random(x->gateway, trace.span_id, sizeof(trace.span_id));
+        trace_format(&trace, x->trace_text);
+    }
+    return H2_VALUE("traceparent", x->trace_text, TRACE_TEXT - 1);
+}
+
+static size_t request_fields(struct exchange *x, nghttp2_nv *ret_nva)
+{
+    static const nghttp2_nv https[] = { H2_FIELD(":method", "POST"), H2_FIELD(":scheme", "https") };
+    static const nghttp2_nv http[] = { H2_FIELD(":method", "POST"), H2_FIELD(":scheme", "http") };
+    static const nghttp2_nv grpc[] = { H2_FIELD("te", "trailers"), H2_FIELD("content-type", "application/grpc") };
+    const char *process = routes_processes()[x->process];
+    nghttp2_vec path = nghttp2_rcbuf_get_buf(x->path);
+    size_t n = 0;
+    memcpy(ret_nva, balance_encrypted(x->gateway->balance) ? https : http, sizeof(http));
+    n += 2;
+    ret_nva[n++] = H2_VALUE(":path", path.base, path.len);
+    ret_nva[n++] = H2_VALUE(":authority", process, strlen(process));
+    memcpy(ret_nva + n, grpc, sizeof(grpc));
+    n += 2;
+    ret_nva[n++] = H2_VALUE("x-mesh-caller", x->principal->text, x->principal->text_len);
+    ret_nva[n] = trace_field(x);
+    ret_nva[n++].flags |= NGHTTP2_NV_FLAG_NO_INDEX;
+    if (x->deadline_us) {
+        size_t len = timeout_text(exchange_left_us(x), x->timeout_text);
+        ret_nva[n] = H2_VALUE("grpc-timeout", x->timeout_text, len);
+        ret_nva[n++].flags |= NGHTTP2_NV_FLAG_NO_INDEX;
+    }
+    return n + fields_nva(&x->extra, ret_nva + n);
+}
+
+static void no_backend(struct exchange *x)
+{
+    exchange_fail(x, &(struct answer){ RPC_UNAVAILABLE, "NO_BACKEND",
+                                       "no process that serves this is well at the moment", 500000 });
+}
+
+static void pass_on(struct exchange *x)
+{
+    nghttp2_nv nva[NAMES_MAX + FIELDS_MAX];
+    size_t n = request_fields(x, nva);
+    while (x->attempts++ < ATTEMPTS) {
+        struct upstream *upstream = balance_pick(x->gateway->balance, x->process);
+        if (!upstream)
+            return no_backend(x);
+        if (upstream->in_flight >= IN_FLIGHT_MAX)
+            return exchange_fail(x, &(struct answer){ RPC_UNAVAILABLE, "OVERLOADED",
+                                                      "the process behind has too many calls under way", 100000 });
+        if (upcall_start(&x->call, upstream, nva, n) == 0)
+            return;
+    }
+    no_backend(x);
+}
+
+static void begin(struct exchange *x)
+{
+    x->call.ops = &ops;
+    x->call.request.keep = true;
+    pass_on(x);
+}
+
+static void more(struct exchange *x)
+{
+    if (x->call.request.keep && x->call.request.len > REPLAY_MAX)
+        pipe_forget_taken(&x->call.request);
+    upcall_wake(&x->call);
+}
+
+static void taken(struct exchange *x, size_t n)
+{
+    upcall_consumed(&x->call, n);
+}
+
+static void abandon(struct exchange *x)
+{
+    upcall_cancel(&x->call, NGHTTP2_CANCEL);
+}
+
+const struct server forward_server = { begin, more, taken, abandon };
+
+/* --- the reply --- */
+
+static bool is(nghttp2_vec v, const char *text, size_t len)
+{
+    return v.len == len && memcmp(v.base, text, len) == 0;
+}
+#define IS(v, text) is(v, text, sizeof(text) - 1)
+
+static void on_field(struct upcall *call, nghttp2_rcbuf *name, nghttp2_rcbuf *value)
+{
+    struct exchange *x = exchange_of(call);
+    nghttp2_vec n = nghttp2_rcbuf_get_buf(name), v = nghttp2_rcbuf_get_buf(value);
+    if (!x->server || IS(n, "grpc-accept-encoding"))
+        return;
+    if (IS(n, "grpc-status")) {
+        x->reply_code = v.len && v.len <= 2 ? (uint8_t)atoi((const char *)v.base) : RPC_UNKNOWN;
+        x->reply_coded = true;
+    }
+    fields_add(x->state == REPLY_NONE ? &x->head : &x->trailers, name, value);
+}
+
+static bool head_is_good(const struct exchange *x)
+{
+    nghttp2_vec name = { 0 }, value = { 0 };
+    if (x->head.n) {
+        name = nghttp2_rcbuf_get_buf(x->head.list[0].name);
+        value = nghttp2_rcbuf_get_buf(x->head.list[0].value);
+    }
+    return IS(name, ":status") && IS(value, "200");
+}
+
+static void broken(struct exchange *x)
+{
+    exchange_fail(x, &(struct answer){ RPC_INTERNAL, "BACKEND_BROKEN", "the process behind did not speak gRPC", 0 });
+}
+
+/* The reply is whole; what of the request is still under way is wanted by nobody. */
+static void settle(struct exchange *x)
+{
+    if (!x->call.request_ended || pipe_held(&x->call.request))
+        upcall_cancel(&x->call, NGHTTP2_NO_ERROR);
+}
+
+static void on_head(struct upcall *call, bool end)
+{
+    struct exchange *x = exchange_of(call);
+    if (!x->server)
+        return;
+    if (x->state == REPLY_NONE && (!head_is_good(x) || (end && !x->reply_coded)))
+        return broken(x);
+    if (x->state == REPLY_HEADED) {
+        if (!end || !x->reply_coded)
+            return broken(x);
+        settle(x);
+        return exchange_finish(x, (enum rpc_code)x->reply_code);
+    }
+    pipe_forget_taken(&x->call.request);
+    nghttp2_nv nva[FIELDS_MAX];
+    size_t n = fields_nva(&x->head, nva);
+    if (!end)
+        return exchange_head(x, nva, n);
+    settle(x);
+    exchange_only(x, (enum rpc_code)x->reply_code, nva, n);
+}
+
+static void on_data(struct upcall *call, const uint8_t *data, size_t n)
+{
+    struct exchange *x = exchange_of(call);
+    if (x->server && x->state == REPLY_HEADED)
+        exchange_put(x, data, n);
+}
+
+static void on_end(struct upcall *call)
+{
+    struct exchange *x = exchange_of(call);
+    if (x->server)
+        broken(x);
+}
+
+static void on_taken(struct upcall *call, size_t n)
+{
+    exchange_request_taken(exchange_of(call), n);
+}
+
+static void on_closed(struct upcall *call, uint32_t error_code, bool unprocessed)
+{
+    struct exchange *x = exchange_of(call);
+    if (!x->server)
+        return exchange_release(x);
+    if (unprocessed && x->state == REPLY_NONE && call->request.keep && x->attempts < ATTEMPTS) {
+        x->again = (uint32_t)(x->request_bytes - x->unconsumed);
+        pipe_rewind(&call->request);
+        fields_finish(&x->head);
+        return pass_on(x);
+    }
+    if (error_code == UPCALL_LOST)
+        exchange_fail(x, &(struct answer){ RPC_UNAVAILABLE, "BACKEND_LOST",
+                                           "the process behind was lost during the call", 100000 });
+    else
+        exchange_fail(x, &(struct answer){ (enum rpc_code)h2_error_to_code(error_code), "BACKEND_RESET",
+                                           "the process behind reset the call", 0 });
+}
+
+static const struct upcall_ops ops = { on_field, on_head, on_data, on_end, on_taken, on_closed };

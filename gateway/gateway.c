@@ -1,0 +1,229 @@
+/* The gateway's parts put together, and taken apart again in the right order. */
+#include "gateway/gateway.h"
+
+#include "gateway/edge.h"
+#include "gateway/forward.h"
+#include "gateway/local.h"
+#include "gateway/tls.h"
+#include "mesh/base/say.h"
+
+#include <errno.h>
+#include <sys/random.h>
+
+const struct gateway_limits gateway_limits = {
+    .connections = 60000,
+    .streams = 128,
+    .buffered = 64 * 1024 * 1024,
+    .call_timeout_us = 60 * 1000 * 1000,
+    .idle_us = 300 * INT64_C(1000000),
+    .quiet_us = 60 * 1000 * 1000,
+    .handshake_us = 10 * 1000 * 1000,
+};
+
+static const struct route_own own[] = {
+    { "/grpc.health.v1.Health/Check", &local_check },
+    { "/grpc.health.v1.Health/Watch", &local_watch },
+    { "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", &local_reflect },
+    { "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &local_reflect },
+    {},
+};
+
+void gateway_random(struct gateway *gateway, void *data, size_t n)
+{
+    if (sizeof(gateway->chance) - gateway->chance_at < n) {
+        if (getrandom(gateway->chance, sizeof(gateway->chance), 0) != sizeof(gateway->chance))
+            abort();
+        gateway->chance_at = 0;
+    }
+    memcpy(data, gateway->chance + gateway->chance_at, n);
+    gateway->chance_at += n;
+}
+
+static void health_changed(void *arg)
+{
+    struct gateway *gateway = arg;
+    if (gateway->local)
+        local_changed(gateway->local);
+}
+
+/* --- start --- */
+
+static int open_behind(struct gateway *gateway)
+{
+    const struct gateway_options *o = &gateway->options;
+    SSL_CTX *context = NULL;
+    if (o->mesh_ca && !(context = tls_client(&(struct tls_files){ o->mesh_ca, o->mesh_cert, o->mesh_key })))
+        return -EINVAL;
+    gateway->balance = balance_create(gateway, o->peers, context);
+    if (!gateway->balance)
+        return -EINVAL;
+    balance_on_change(gateway->balance, health_changed, gateway);
+    return 0;
+}
+
+static int open_front(struct gateway *gateway)
+{
+    const struct gateway_options *o = &gateway->options;
+    int r = o->listen ? listener_create(gateway, o->listen, NULL, &gateway->listener) : 0;
+    if (r < 0 || !o->listen_tls)
+        return r;
+    SSL_CTX *context = tls_server(&(struct tls_files){ NULL, o->cert, o->key });
+    if (!context)
+        return -EINVAL;
+    r = listener_create(gateway, o->listen_tls, context, &gateway->listener_tls);
+    if (r < 0)
+        SSL_CTX_free(context);
+    return r;
+}
+
+static int open_parts(struct gateway *gateway)
+{
+    gateway->auth = auth_create(&gateway->options.auth);
+    if (!gateway->auth)
+        return -EINVAL;
+    gateway->routes = routes_create(schema_builtin(), &forward_server, own);
+    gateway->local = gateway->routes ? local_create(gateway) : NULL;
+    if (!gateway->local)
+        return -ENOMEM;
+    int r = open_behind(gateway);
+    return r < 0 ? r : open_front(gateway);
+}
+
+static void nothing(void *arg)
+{
+}
+
+int gateway_create(struct port *port, uv_loop_t *loop, const struct gateway_options *options,
+                   struct gateway **ret_gateway)
+{
+    struct gateway *gateway = calloc(1, sizeof(*gateway));
+    if (!gateway)
+        return -ENOMEM;
+    gateway->options = *options;
+    gateway->limits = options->limits.connections ? options->limits : gateway_limits;
+    gateway->access_log = options->access_log;
+    gateway->port = port;
+    gateway->chance_at = sizeof(gateway->chance);
+    reactor_init(&gateway->reactor, loop);
+    uv_idle_init(loop, &gateway->ending);
+    gateway->ending.data = gateway;
+    int r = open_parts(gateway);
+    if (r == 0)
+        *ret_gateway = gateway;
+    else
+        gateway_destroy(gateway, nothing, NULL);
+    return r;
+}
+
+int gateway_port(const struct gateway *gateway)
+{
+    return gateway->listener ? listener_port(gateway->listener) : 0;
+}
+
+int gateway_tls_port(const struct gateway *gateway)
+{
+    return gateway->listener_tls ? listener_port(gateway->listener_tls) : 0;
+}
+
+bool gateway_serving(const struct gateway *gateway)
+{
+    return !gateway->draining && balance_all_well(gateway->balance);
+}
+
+void gateway_reload(struct gateway *gateway)
+{
+    const struct gateway_options *o = &gateway->options;
+    auth_reload(gateway->auth);
+    SSL_CTX *context = o->mesh_ca ? tls_client(&(struct tls_files){ o->mesh_ca, o->mesh_cert, o->mesh_key }) : NULL;
+    if (context)
+        balance_context(gateway->balance, context);
+    context = gateway->listener_tls ? tls_server(&(struct tls_files){ NULL, o->cert, o->key }) : NULL;
+    if (context)
+        listener_context(gateway->listener_tls, context);
+    say(SAY_INFO, NULL, "keys and certificates were read again");
+}
+
+/* --- drain --- */
+
+static struct gateway *gateway_of(struct alarm *alarm)
+{
+    return (struct gateway *)((char *)alarm - offsetof(struct gateway, stage));
+}
+
+static void wait_for_calls(struct alarm *alarm)
+{
+    struct gateway *gateway = gateway_of(alarm);
+    if (gateway->n_edges && wheel_now_us() < gateway->grace_until_us) {
+        alarm_start(&gateway->reactor.wheel, alarm, 10 * 1000, wait_for_calls);
+        return;
+    }
+    gateway->over(gateway->over_arg);
+}
+
+static void notice_given(struct alarm *alarm)
+{
+    struct gateway *gateway = gateway_of(alarm);
+    listener_destroy(gateway->listener);
+    listener_destroy(gateway->listener_tls);
+    gateway->listener = gateway->listener_tls = NULL;
+    local_leave(gateway->local);
+    edges_leave(gateway);
+    gateway->grace_until_us = wheel_now_us() + gateway->grace_us;
+    wait_for_calls(alarm);
+}
+
+void gateway_drain(struct gateway *gateway, int64_t notice_us, int64_t grace_us, void (*drained)(void *), void *arg)
+{
+    gateway->draining = true;
+    gateway->grace_us = grace_us;
+    gateway->over = drained;
+    gateway->over_arg = arg;
+    local_changed(gateway->local);
+    alarm_start(&gateway->reactor.wheel, &gateway->stage, notice_us, notice_given);
+}
+
+/* --- end --- */
+
+static void all_closed(uv_handle_t *handle)
+{
+    struct gateway *gateway = handle->data;
+    void (*over)(void *) = gateway->over;
+    void *arg = gateway->over_arg;
+    for (struct exchange *x; (x = gateway->pool);) {
+        gateway->pool = x->next;
+        free(x);
+    }
+    local_destroy(gateway->local);
+    routes_destroy(gateway->routes);
+    auth_destroy(gateway->auth);
+    free(gateway);
+    over(arg);
+}
+
+static void close_last(void *arg)
+{
+    uv_close((uv_handle_t *)&((struct gateway *)arg)->ending, all_closed);
+}
+
+/* Handles close in a turn of the loop each: first connections, then what they live on. */
+static void on_ending(uv_idle_t *idle)
+{
+    struct gateway *gateway = idle->data;
+    if (gateway->reactor.n_links)
+        return;
+    uv_idle_stop(idle);
+    reactor_finish(&gateway->reactor, close_last, gateway);
+}
+
+void gateway_destroy(struct gateway *gateway, void (*destroyed)(void *), void *arg)
+{
+    gateway->over = destroyed;
+    gateway->over_arg = arg;
+    gateway->draining = true;
+    alarm_stop(&gateway->stage);
+    listener_destroy(gateway->listener);
+    listener_destroy(gateway->listener_tls);
+    edges_close(gateway);
+    balance_destroy(gateway->balance);
+    uv_idle_start(&gateway->ending, on_ending);
+}

@@ -1,0 +1,81 @@
+/* The process as its parts share it. Everything here belongs to the loop lane. */
+#pragma once
+
+#include "gateway/auth.h"
+#include "gateway/balance.h"
+#include "gateway/link.h"
+#include "gateway/route.h"
+
+struct port;
+struct hub;
+struct local;
+
+struct gateway_limits {
+    size_t connections;      /* of clients */
+    uint32_t streams;        /* of one connection */
+    size_t buffered;         /* bytes on their way in all exchanges */
+    int64_t call_timeout_us; /* of unary calls that name none, and the most that they may name */
+    int64_t idle_us;         /* a connection without calls is closed after it */
+    int64_t quiet_us;        /* a connection that said nothing for so long is pinged, and closed if it stays silent */
+    int64_t handshake_us;
+};
+extern const struct gateway_limits gateway_limits;
+
+/* Strings must outlive the gateway, but for peers. */
+struct gateway_options {
+    const char *listen, *listen_tls;            /* host:port or NULL */
+    const char *cert, *key;                     /* for clients, with listen_tls */
+    const char *mesh_ca, *mesh_cert, *mesh_key; /* towards processes behind; all NULL: cleartext */
+    const char *peers;
+    struct auth_options auth;
+    struct gateway_limits limits; /* zeroes: gateway_limits */
+    bool access_log;
+};
+
+struct listener;
+
+struct gateway {
+    struct reactor reactor;
+    struct gateway_options options;
+    struct listener *listener, *listener_tls;
+    struct gateway_limits limits;
+    struct port *port; /* clocks, and calls of the gateway's own */
+    struct auth *auth;
+    struct routes *routes;
+    struct balance *balance;
+    struct hub *hub;
+    struct local *local;
+    struct edge *edges;
+    size_t n_edges;
+    struct exchange *pool;
+    size_t n_pool, n_exchanges;
+    size_t buffered;
+    bool access_log;
+    bool draining;
+    uint8_t chance[1024]; /* bytes of chance not used yet, from chance_at */
+    size_t chance_at;
+    struct alarm stage; /* of the drain, of certificates that are looked at again */
+    int64_t grace_until_us;
+    int64_t grace_us;
+    void (*over)(void *arg); /* the drain, or all of it */
+    void *over_arg;
+    uv_idle_t ending;
+};
+
+/* Listens and connects. The port's calls are used for watches. 0 or a negative errno after one clear line. */
+int gateway_create(struct port *port, uv_loop_t *loop, const struct gateway_options *options,
+                   struct gateway **ret_gateway);
+/* Ports that it listens on; 0: none. */
+int gateway_port(const struct gateway *gateway);
+int gateway_tls_port(const struct gateway *gateway);
+/* Every process behind is well, and it does not drain. */
+bool gateway_serving(const struct gateway *gateway);
+/* Keys and certificates from their files, for tokens and connections to come. What cannot be used stays as it was. */
+void gateway_reload(struct gateway *gateway);
+/* NOT_SERVING, wait notice_us, GOAWAY; calls under way finish within grace_us, the rest is cut; then drained(arg). */
+void gateway_drain(struct gateway *gateway, int64_t notice_us, int64_t grace_us, void (*drained)(void *), void *arg);
+/* Closes what is open; the loop must run until destroyed(arg), after which nothing is left of it. */
+void gateway_destroy(struct gateway *gateway, void (*destroyed)(void *), void *arg);
+
+/* Bytes of chance for ids of traces; at most 64. */
+void gateway_random(struct gateway *gateway, void *data, size_t n);

@@ -1,0 +1,211 @@
+/* The gateway's process: options, port, signals, drain, exit code. */
+#include "gateway/gateway.h"
+#include "mesh/base/config.h"
+#include "mesh/base/say.h"
+#include "mesh/run/admin.h"
+#include "mesh/run/real.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static struct option options[] = {
+    { "listen", OPTION_TEXT, NULL, "where clients are served without TLS: loopback only, such as 127.0.0.1:7000" },
+    { "listen-tls", OPTION_TEXT, NULL, "where clients are served with TLS, such as 0.0.0.0:7443" },
+    { "cert", OPTION_TEXT, NULL, "PEM file of the certificate that clients see" },
+    { "key", OPTION_TEXT, NULL, "PEM file of its key" },
+    { "admin-listen", OPTION_TEXT, "127.0.0.1:0", "where /healthz and /metrics are served over HTTP" },
+    { "peers", OPTION_TEXT, "", "processes behind: svc-order=127.0.0.1:7101+127.0.0.1:7111,svc-x=dns:///svc-x:7100" },
+    { "tls-ca", OPTION_TEXT, NULL, "PEM file of the mesh's CA; without it the mesh is spoken to in the clear" },
+    { "tls-cert", OPTION_TEXT, NULL, "PEM file of the gateway's certificate (spiffe://ordermesh/gateway)" },
+    { "tls-key", OPTION_TEXT, NULL, "PEM file of its key" },
+    { "jwt-key", OPTION_TEXT, NULL, "PEM file of the public keys (P-256) that tokens are verified with" },
+    { "jwt-issuer", OPTION_TEXT, "ordermesh-dev", "the issuer that tokens must have" },
+    { "jwt-audience", OPTION_TEXT, "ordermesh", "the audience that tokens must have" },
+    { "token-cache", OPTION_NUMBER, "16384", "verified tokens that are remembered" },
+    { "connections", OPTION_NUMBER, "60000", "clients' connections at most" },
+    { "streams", OPTION_NUMBER, "128", "calls under way on one connection at most" },
+    { "buffered", OPTION_BYTES, "64M", "bytes held for all calls at most" },
+    { "call-timeout", OPTION_DURATION, "60s", "of unary calls, unless the client asks for less" },
+    { "idle", OPTION_DURATION, "5m", "a connection without calls is closed after it" },
+    { "quiet", OPTION_DURATION, "60s", "a silent connection is asked for a sign of life after it" },
+    { "access-log", OPTION_FLAG, "false", "one line for every call" },
+    { "log-level", OPTION_TEXT, "info", "debug, info, warn or error" },
+    { "drain-notice", OPTION_DURATION, "500ms", "how long NOT_SERVING is told before clients are sent away" },
+    { "drain-grace", OPTION_DURATION, "5s", "how long calls under way may take after that" },
+    {},
+};
+static struct option *const tables[] = { options, NULL };
+
+struct process {
+    struct real_port *real;
+    struct gateway *gateway;
+    struct admin *admin;
+    uv_signal_t signals[3];
+    uv_timer_t beat;
+    atomic_bool serving;
+    int64_t started_us;
+    bool draining, told;
+};
+
+static const char *text(const char *name)
+{
+    return config_text(tables, name);
+}
+
+static int64_t number(const char *name)
+{
+    return config_number(tables, name);
+}
+
+static bool is_serving(void *arg)
+{
+    return atomic_load(&((struct process *)arg)->serving);
+}
+
+static void destroyed(void *arg)
+{
+    struct process *p = arg;
+    p->gateway = NULL;
+    real_port_stop(p->real);
+}
+
+static void drained(void *arg)
+{
+    struct process *p = arg;
+    gateway_destroy(p->gateway, destroyed, p);
+}
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+    struct process *p = handle->data;
+    if (signum == SIGHUP) {
+        gateway_reload(p->gateway);
+        return;
+    }
+    if (p->draining)
+        _exit(EXIT_FAILURE);
+    p->draining = true;
+    atomic_store(&p->serving, false);
+    say(SAY_INFO, NULL, "draining", SAY_T("signal", strsignal(signum)),
+        SAY_N("active", (int64_t)p->gateway->n_exchanges));
+    gateway_drain(p->gateway, number("drain-notice"), number("drain-grace"), drained, p);
+}
+
+/* Readiness, as the admin port's thread sees it. */
+static void on_beat(uv_timer_t *timer)
+{
+    struct process *p = timer->data;
+    bool serving = p->gateway && gateway_serving(p->gateway);
+    atomic_store(&p->serving, serving);
+    if (serving && !p->told) {
+        p->told = true;
+        say(SAY_INFO, NULL, "serving", SAY_N("port", gateway_port(p->gateway)),
+            SAY_N("tls_port", gateway_tls_port(p->gateway)), SAY_N("admin_port", admin_port(p->admin)),
+            SAY_N("start_ms", (wheel_now_us() - p->started_us) / 1000));
+        uv_timer_set_repeat(timer, 100);
+    }
+}
+
+static void listen_to_signals(struct process *p)
+{
+    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
+    uv_loop_t *loop = real_port_loop(p->real);
+    for (size_t i = 0; i < 3; i++) {
+        uv_signal_init(loop, &p->signals[i]);
+        p->signals[i].data = p;
+        uv_signal_start(&p->signals[i], on_signal, numbers[i]);
+    }
+    uv_timer_init(loop, &p->beat);
+    p->beat.data = p;
+    uv_timer_start(&p->beat, on_beat, 1, 5);
+}
+
+static void close_handles(struct process *p)
+{
+    for (size_t i = 0; i < 3; i++)
+        uv_close((uv_handle_t *)&p->signals[i], NULL);
+    uv_close((uv_handle_t *)&p->beat, NULL);
+}
+
+static int serve(struct process *p)
+{
+    const struct gateway_options o = {
+        .listen = text("listen"),
+        .listen_tls = text("listen-tls"),
+        .cert = text("cert"),
+        .key = text("key"),
+        .mesh_ca = text("tls-ca"),
+        .mesh_cert = text("tls-cert"),
+        .mesh_key = text("tls-key"),
+        .peers = text("peers"),
+        .auth = { text("jwt-key"), text("jwt-issuer"), text("jwt-audience"), (size_t)number("token-cache") },
+        .limits = { (size_t)number("connections"), (uint32_t)number("streams"), (size_t)number("buffered"),
+                    number("call-timeout"), number("idle"), number("quiet"), gateway_limits.handshake_us },
+        .access_log = number("access-log"),
+    };
+    int r = admin_create(text("admin-listen"), is_serving, p, &p->admin);
+    if (r == 0)
+        r = gateway_create(real_port(p->real), real_port_loop(p->real), &o, &p->gateway);
+    if (r < 0)
+        return r;
+    listen_to_signals(p);
+    say(SAY_INFO, NULL, "listening", SAY_N("port", gateway_port(p->gateway)),
+        SAY_N("tls_port", gateway_tls_port(p->gateway)), SAY_N("admin_port", admin_port(p->admin)));
+    real_port_run(p->real);
+    close_handles(p);
+    return 0;
+}
+
+/* What cannot work is said before anything is opened. */
+static const char *missing(void)
+{
+    if (!text("listen") && !text("listen-tls"))
+        return "--listen or --listen-tls is needed";
+    if (text("listen-tls") && (!text("cert") || !text("key")))
+        return "--listen-tls needs --cert and --key";
+    if (!text("jwt-key"))
+        return "--jwt-key is needed";
+    return NULL;
+}
+
+static void allow_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct process p = { .started_us = wheel_now_us() };
+    say_init("gateway", SAY_INFO);
+    int r = config_parse(tables, "gateway", "the mesh's one door for clients", argc, argv);
+    if (r != 0)
+        return r > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    const char *lack = say_level_set(text("log-level")) < 0 ? "--log-level is debug, info, warn or error" : missing();
+    if (lack) {
+        fprintf(stderr, "gateway: %s\n", lack);
+        return EXIT_FAILURE;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    allow_descriptors();
+
+    const struct real_options real = {
+        .process = "gateway",
+        .peers = text("peers"),
+        .tls = { text("tls-ca"), text("tls-cert"), text("tls-key") },
+    };
+    r = real_port_create(&real, &p.real);
+    if (r == 0)
+        r = serve(&p);
+    admin_destroy(p.admin);
+    real_port_destroy(p.real);
+    if (r == 0)
+        say(SAY_INFO, NULL, "stopped");
+    return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,47 @@
+/* A gateway with backends and clients around it, all on one loop in the test's own process. */
+#pragma once
+
+#include "gateway/gateway.h"
+#include "mesh/port.h"
+#include "tests/gateway/keys.h"
+#include "tests/gateway/peer.h"
+
+#include <check.h>
+
+#define STAGE_BACKENDS 2 /* of svc-order; one more serves svc-inventory */
+
+struct stage {
+    uv_loop_t loop;
+    struct reactor reactor; /* of clients and backends */
+    struct port port;
+    int64_t skew_us; /* of the wall clock */
+    struct keys keys;
+    struct backend order[STAGE_BACKENDS], inventory;
+    struct gateway *gateway;
+    SSL_CTX *client_context; /* what clients trust */
+    char bearer[1024];       /* "authorization: Bearer …\n" of customer ann */
+    bool destroyed, drained;
+};
+
+enum { STAGE_TLS = 1, STAGE_TWO = 2, STAGE_TINY = 4 };
+
+/* Everything up, backends well. STAGE_TLS: mTLS behind and TLS in front; STAGE_TWO: both backends of svc-order;
+ * STAGE_TINY: limits so small that tests reach them. */
+void stage_open(struct stage *stage, int how);
+/* The same with a port whose calls the test answers itself; its clocks are set. */
+void stage_open_on(struct stage *stage, int how, const struct port *port);
+void stage_close(struct stage *stage);
+struct peer *stage_client(struct stage *stage);
+/* authorization line of a caller with these roles; static buffer. */
+const char *stage_bearer(struct stage *stage, const char *subject, const char *roles);
+/* Runs the loop once; fails the test when more than ten seconds have passed since the last stage_until began. */
+void stage_turn(struct stage *stage, int64_t until_us);
+
+#define stage_until(stage, condition) \
+    do { \
+        int64_t until_us_ = wheel_now_us() + 10000000; \
+        while (!(condition)) \
+            stage_turn(stage, until_us_); \
+    } while (0)
+/* Turns of the loop for so long: for what must not happen. */
+void stage_for(struct stage *stage, int64_t us);
