@@ -110,8 +110,7 @@ int log_open(struct store *store, struct log_position *ret_head)
     return 0;
 }
 
-/* One statement for both, as they must be of one snapshot. */
-static int head_and_floor(struct txn *txn, struct log_position *ret_position, uint64_t *ret_floor)
+int log_range(struct txn *txn, struct log_position *ret_head, uint64_t *ret_floor)
 {
     struct rows rows;
     int r = txn_query(txn, &rows,
@@ -121,8 +120,8 @@ static int head_and_floor(struct txn *txn, struct log_position *ret_position, ui
         return r;
     if (rows.n != 1)
         return -EPROTO;
-    snprintf(ret_position->incarnation, sizeof(ret_position->incarnation), "%s", row_text(&rows, 0, 0));
-    ret_position->seq = (uint64_t)row_int(&rows, 0, 1);
+    snprintf(ret_head->incarnation, sizeof(ret_head->incarnation), "%s", row_text(&rows, 0, 0));
+    ret_head->seq = (uint64_t)row_int(&rows, 0, 1);
     *ret_floor = (uint64_t)row_int(&rows, 0, 2);
     return 0;
 }
@@ -130,13 +129,7 @@ static int head_and_floor(struct txn *txn, struct log_position *ret_position, ui
 int log_position(struct txn *txn, struct log_position *ret_position)
 {
     uint64_t floor;
-    return head_and_floor(txn, ret_position, &floor);
-}
-
-int log_floor(struct txn *txn, uint64_t *ret_floor)
-{
-    struct log_position head;
-    return head_and_floor(txn, &head, ret_floor);
+    return log_range(txn, ret_position, &floor);
 }
 
 /* Only a prefix goes: an entry that a clock set in the future dated keeps what follows it, but the log stays gapless.

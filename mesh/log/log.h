@@ -39,7 +39,8 @@ int log_position_message(struct txn *txn, Mesh__V1__Position **ret_position);
 /* Deletes entries older than the age, at most n at once; the floor rises. Returns how many went, or a negative errno.
  */
 int64_t log_prune(struct txn *txn, int64_t max_age_us, size_t n);
-int log_floor(struct txn *txn, uint64_t *ret_floor);
+/* Head and floor, the last entry that is gone, of one snapshot: entries after the floor can be read. */
+int log_range(struct txn *txn, struct log_position *ret_head, uint64_t *ret_floor);
 
 struct log_entry {
     uint64_t seq;

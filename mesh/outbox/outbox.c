@@ -202,3 +202,29 @@ int letter_park(struct txn *txn, const struct letter *letter, enum rpc_code code
                          " WHERE destination = $1 AND key = $2 AND n = $3 AND id = $4",
                          T(letter->destination), T(letter->key), I(letter->n), T(letter->id), I(code), T(reason));
 }
+
+int outbox_counts(struct txn *txn, struct outbox_count **ret_counts)
+{
+    struct rows rows;
+    int r = txn_query(txn, &rows,
+                      "SELECT destination, COUNT(*) FILTER (WHERE state <> 2), COUNT(*) FILTER (WHERE state = 2),"
+                      " COALESCE(MIN(due_us), $1) FROM outbox GROUP BY destination ORDER BY destination",
+                      I(txn->now_us));
+    if (r < 0)
+        return r;
+    struct outbox_count *counts = arena_alloc(txn->arena, (rows.n + 1) * sizeof(*counts));
+    if (!counts)
+        return -ENOMEM;
+    for (size_t i = 0; i < rows.n; i++) {
+        const char *destination = row_text(&rows, i, 0);
+        int64_t age_us = txn->now_us - row_int(&rows, i, 3);
+        counts[i] = (struct outbox_count){
+            .destination = *destination ? destination : "timers",
+            .waiting = row_int(&rows, i, 1),
+            .parked = row_int(&rows, i, 2),
+            .oldest_age_us = age_us > 0 ? age_us : 0,
+        };
+    }
+    *ret_counts = counts;
+    return (int)rows.n;
+}

@@ -43,3 +43,11 @@ int letter_retry(struct txn *txn, const struct letter *letter, int64_t next_us, 
 int letter_park(struct txn *txn, const struct letter *letter, enum rpc_code code, const char *reason);
 /* Puts a letter at the end of its queue; n and next_us are given to it here. */
 int letter_add(struct txn *txn, const struct letter *letter);
+
+/* What waits, by destination ("timers" for those). In the arena; returns how many or a negative errno. */
+struct outbox_count {
+    const char *destination;
+    int64_t waiting, parked;
+    int64_t oldest_age_us; /* since it was due */
+};
+int outbox_counts(struct txn *txn, struct outbox_count **ret_counts);

@@ -1,7 +1,7 @@
 /* What a call and a dispatcher are, for the files that make them up: dispatch.c (in and out), stages.c (from one lane
  * to the next), stream.c, park.c (waiting for the log), idempotency.c, error.c.
  *
- * A call is owned by one lane at a time, and handed on with the task or unit it is in. Only cancelled and hold are
+ * A call is owned by one lane at a time, and handed on with the task or unit it is in. Only hold is
  * looked at by others; who takes a waiting call out of its hold owns it from then on. */
 #pragma once
 
@@ -49,7 +49,13 @@ struct method {
     struct metric *_Atomic counts[RPC_UNAUTHENTICATED + 1];
 };
 
-enum hold { HOLD_NONE, HOLD_WRITABLE };
+/* Bits of rpc_call.hold. One word, so that whoever clears WAITING knows that the call is his, and nobody looks at a
+ * call that may have ended. */
+enum {
+    HOLD_WAITING = 1,   /* a message is under way, and the call is nobody's */
+    HOLD_WRITTEN = 2,   /* it has arrived before its sender came back */
+    HOLD_CANCELLED = 4, /* the client is gone */
+};
 enum woken { WOKEN_BY_LOG, WOKEN_BY_DEADLINE, WOKEN_BY_CANCEL };
 
 struct rpc_call {
@@ -61,29 +67,37 @@ struct rpc_call {
     struct trace trace;
     int64_t begun_us, deadline_us;
     struct arena arena;
-    struct arena_mark empty, mark; /* of a pooled call; of what every run of a stage starts from */
+    struct arena_mark empty; /* of a pooled call */
+    struct arena_mark mark;  /* what a page, or a settled unit, starts from */
     ProtobufCMessage *in, *out;
     struct bytes reply; /* packed */
     struct rpc_error error;
-    /* What the handler said beside its reply; forgotten before each run. */
-    const char *resource, *defer_key;
-    uint8_t *scratch; /* twice its size: as it is, and as it was before this run */
+
+    /* What the handler says beside its reply; forgotten before each run. */
+    const char *resource, *defer_key; /* NULL: none */
+    uint8_t *scratch;                 /* twice its size: as it is, and as it was before this run */
     size_t scratch_size;
-    uint8_t hash[HASH_BYTES];
+    int step; /* what a page or a settled unit said: RPC_MORE … */
+    bool empty_page;
+
+    /* idempotency.c */
     EVP_MD_CTX *digest;
+    char principal[CALLER_SUBJECT_MAX + 2];
+    uint8_t hash[HASH_BYTES]; /* of the request */
+    uint64_t id_hash;
+    int result; /* of the attempt; PENDING: not known yet */
+    bool fresh; /* its row is still to be written */
+
     struct unit unit;
     struct task task;
-    int step; /* what the stage that just ran said: RPC_MORE … */
-    bool empty_page, again;
     atomic_int meeting; /* gather's return and rpc_gathered: the second one goes on */
     int gathered;
-    atomic_bool cancelled;
-    _Atomic(enum hold) hold;
+    atomic_int hold;
+
     /* park.c, under the dispatcher's lock */
     struct rpc_call *next, **link; /* link NULL: not parked */
-    uint64_t seen_seq;             /* the log was read up to here at least */
-    int64_t until_us;              /* INT64_MAX: for ever */
     uint64_t key_hash;
+    int64_t until_us; /* INT64_MAX: for ever */
     enum woken woken;
 };
 
@@ -94,58 +108,71 @@ struct dispatch {
     struct store *store;
     struct service *service;
     void *app;
+    const struct rpc_service *const *services;
     struct method *methods;
     size_t n_methods, n_slots;
     struct method **slots; /* by full name; n_slots is a power of two */
     EVP_MD *sha256;
-    struct metric *in_flight;
-    atomic_size_t active; /* calls not released, and tasks and units of its own that are under way */
+    atomic_size_t active; /* calls not released, and units and tasks of its own that are under way */
 
     pthread_mutex_t lock;
     struct rpc_call *pool;
     size_t n_pool;
+
     /* park.c */
     struct rpc_call *tails, *keyed[PARK_BUCKETS];
     atomic_size_t n_parked;
     size_t n_keyed;
     _Atomic uint64_t log_seq;
-    uint64_t swept_seq;
+    uint64_t swept_seq; /* calls parked by key have been told of every event up to here */
     bool sweeping, arming;
     struct unit sweep;
     struct arena sweep_arena;
     struct log_entry *swept;
     int64_t n_swept;
+    int64_t armed_us; /* what the timer is started for; INT64_MAX: nothing */
     struct timer timer;
     struct task arm;
 };
 
 /* dispatch.c */
-void call_finish(struct rpc_call *call); /* by call->error, with call->reply if there is none */
-/* By what a stage or the store returned: 0, -EPROTO (call->error says it), or what becomes of a negative errno. */
+/* The end, by what a stage or the store returned: 0 (call->reply), -EPROTO (call->error), or any negative errno. */
 void call_end(struct rpc_call *call, int result);
 /* -EPROTO with the error made, if the client is gone or the deadline has passed. */
 int call_over(struct rpc_call *call);
-const char *call_text(const struct rpc_call *call, const ProtobufCFieldDescriptor *field); /* of the request */
+uint64_t call_hash_name(const char *name, size_t len);
 
 /* stages.c */
 void call_start(struct rpc_call *call);
-/* As before a stage has ever run: reply, error and scratch. */
+/* As before a stage has ever run: reply, error, and what is said beside them. */
 void call_reset(struct rpc_call *call);
-int call_pack(struct rpc_call *call); /* out into reply */
-void settle_woken(struct rpc_call *call);
+int call_pack(struct rpc_call *call); /* out into reply; 0 or -ENOMEM */
+/* Before a unit is submitted: its runs start from the scratch as it is now. */
+void call_keep_scratch(struct rpc_call *call);
+/* What was waited for has come, call->woken says what. */
+void call_woken(struct rpc_call *call);
 
 /* stream.c */
 void stream_page(struct rpc_call *call);
 void stream_woken(struct rpc_call *call);
 
+/* idempotency.c */
+#define PENDING 1
+/* At the beginning: principal and hash. 0, or -EPROTO: the id is too old. */
+int request_begin(struct rpc_call *call, struct bytes request);
+/* Runs a mutating method for calls of it, looking up and keeping their request rows around it. Sets each call's result;
+ * -EALREADY: another one of these has the same id, and it must be run again behind it. A negative return fails all. */
+int requests_run(struct txn *txn, struct rpc_call **calls, size_t n);
+
 /* park.c */
-/* Hands the call over until the log grows (by an event of defer_key, if that is set), until_us comes or it is
- * cancelled: then settle_woken or stream_woken. False: one of it is already so, and call->woken says which; the call
- * is still the caller's. */
+void park_init(struct dispatch *d);
+void park_destroy(struct dispatch *d);
+/* Hands the call over until the log grows beyond its unit's log_seq (by an event of defer_key, if that is set),
+ * until_us comes or it is cancelled: then call_woken. False: one of it is already so, and call->woken says which; the
+ * call is still the caller's. */
 bool park(struct rpc_call *call, int64_t until_us);
 /* Takes a parked call out; false: it is not parked. */
 bool unpark(struct rpc_call *call);
-void park_destroy(struct dispatch *d);
 
 /* error.c */
 void error_clear(struct rpc_call *call);

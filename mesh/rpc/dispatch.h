@@ -12,19 +12,22 @@ struct dispatch;
 
 /* How a transport is told. Both may come on any lane, never inside dispatch_begin unless it answers at once. */
 struct rpc_transport {
-    /* A message of a stream. The transport calls dispatch_writable when the client can take another. */
+    /* A message of a stream, valid until the transport has called dispatch_writable, which it does once per message
+     * when the client can take another (perhaps inside send). */
     void (*send)(struct rpc_call *call, struct bytes message);
-    /* The end: the reply of a unary call (data may be empty) and the status. After it the transport calls
-     * dispatch_release, and nothing touches the call any more. */
+    /* The end: the reply of a unary call (data may be empty) and the status, both valid until the transport calls
+     * dispatch_release, perhaps inside finish. Nothing else touches the call after it. */
     void (*finish)(struct rpc_call *call, struct bytes reply, const struct rpc_status *status);
 };
 
 extern const struct migration rpc_migrations[]; /* the request table: idempotency and tombstones */
 
-/* store may be NULL (the gateway): then only methods without units can be served. */
+/* store may be NULL (the gateway): then only methods without units can be served. A table that does not match the
+ * protos aborts after one clear line: a method without a row, a row without a method, one that mutates without
+ * request_id, a stream without pages … */
 struct dispatch *dispatch_create(struct port *port, struct store *store, struct service *service, void *app,
                                  const struct rpc_service *const *services);
-void dispatch_destroy(struct dispatch *d); /* NULL is harmless; no call may be alive */
+void dispatch_destroy(struct dispatch *d); /* loop lane; NULL is harmless; dispatch_active must be 0 */
 
 struct rpc_begin {
     const struct rpc_transport *transport;
@@ -42,11 +45,13 @@ struct rpc_begin {
 struct rpc_call *dispatch_begin(struct dispatch *d, const struct rpc_begin *begin);
 void *rpc_transport_data(const struct rpc_call *call);
 void dispatch_writable(struct rpc_call *call);
-/* The client is gone or the deadline passed: the call still ends in finish, soon. Any lane. */
+/* The client is gone or the deadline passed: the call still ends in finish, soon; of a stream perhaps while its last
+ * message is still under way. Any lane; not after dispatch_release. */
 void dispatch_cancel(struct rpc_call *call);
 void dispatch_release(struct rpc_call *call);
 /* From the store's commit hook: the log has grown, tails and deferred replies look again. */
 void dispatch_log_grown(struct dispatch *d, uint64_t seq);
+/* Calls not released yet, and what else of the dispatcher is under way. */
 size_t dispatch_active(const struct dispatch *d);
 /* The table it was made with. */
 const struct rpc_service *const *dispatch_services(const struct dispatch *d);

@@ -126,6 +126,15 @@ int rpc_fail_missing(struct rpc_call *call, const char *type, const char *name)
     return r;
 }
 
+void rpc_error_resource(struct rpc_call *call, const char *type, const char *name)
+{
+    struct rpc_error *error = &call->error;
+    if (error->code == RPC_OK)
+        return;
+    error->type = keep(error, type, VALUE_MAX);
+    error->name = keep(error, name, VALUE_MAX);
+}
+
 void rpc_error_meta(struct rpc_call *call, const char *key, const char *value)
 {
     struct rpc_error *error = &call->error;

@@ -19,15 +19,20 @@
 
 enum address_kind { ADDRESS_IPV4, ADDRESS_IPV6, ADDRESS_NAME };
 
-static enum address_kind kind_of(const char *address)
+/* Of one address, which ends at a + or with the text; -EINVAL if it has no port. */
+static int kind_of(const char *address)
 {
-    char host[128];
-    const char *colon = strrchr(address, ':');
-    if (address[0] == '[')
-        return ADDRESS_IPV6;
-    snprintf(host, sizeof(host), "%.*s", colon ? (int)(colon - address) : 0, address);
+    char one[128], *colon;
     struct in_addr parsed;
-    return inet_pton(AF_INET, host, &parsed) == 1 ? ADDRESS_IPV4 : ADDRESS_NAME;
+
+    snprintf(one, sizeof(one), "%.*s", (int)strcspn(address, "+"), address);
+    colon = strrchr(one, ':');
+    if (!colon || colon == one || !colon[1])
+        return -EINVAL;
+    *colon = '\0';
+    if (one[0] == '[')
+        return ADDRESS_IPV6;
+    return inet_pton(AF_INET, one, &parsed) == 1 ? ADDRESS_IPV4 : ADDRESS_NAME;
 }
 
 /* "127.0.0.1:1+127.0.0.1:2" as C core's "ipv4:127.0.0.1:1,127.0.0.1:2". */
@@ -39,15 +44,13 @@ static int target_of(const char *addresses, char **ret_target, bool *ret_several
         return *ret_target ? 0 : -ENOMEM;
     }
 
-    enum address_kind kind = kind_of(addresses);
+    int kind = kind_of(addresses);
     bool several = strchr(addresses, '+') != NULL;
-    if (kind == ADDRESS_NAME && several)
+    if (kind < 0 || (kind == ADDRESS_NAME && several))
         return -EINVAL;
     for (const char *at = strchr(addresses, '+'); at; at = strchr(at + 1, '+'))
         if (kind_of(at + 1) != kind)
             return -EINVAL;
-    if (!strrchr(addresses, ':'))
-        return -EINVAL;
 
     static const char *const schemes[] = {
         [ADDRESS_IPV4] = "ipv4:", [ADDRESS_IPV6] = "ipv6:", [ADDRESS_NAME] = "dns:///"

@@ -106,8 +106,9 @@ struct rpc_method {
     rpc_work *work;
     rpc_batch *batch; /* instead of unit, for mutating methods */
     rpc_page *page;   /* instead of unit, for server streams */
-    /* Deferred: after unit has committed the reply waits while this read unit says RPC_WAIT; it is asked again when
-     * the log gets an event of the key that unit gave to rpc_defer; at the deadline the reply goes out as it is. */
+    /* Deferred: if unit called rpc_defer, the reply waits after the commit while this read unit says RPC_WAIT; it is
+     * asked at once, and again when the log gets an event of that key. It starts from the reply that unit made and
+     * brings it up to date; shortly before the deadline (60 s without one) that goes out as it is. */
     rpc_unit *settled;
     /* Replies with personal data are not stored: unit names what it made by rpc_made, and a repeat is answered by this.
      */
@@ -128,10 +129,12 @@ struct arena *rpc_arena(struct rpc_call *call);
 struct service *rpc_service_of(const struct rpc_call *call);
 const struct caller *rpc_caller(const struct rpc_call *call);
 const struct trace *rpc_trace(const struct rpc_call *call);
-/* The subject if the caller is only a CUSTOMER (bind it into every SQL predicate), or "" for staff and services. */
+/* The subject if the caller is only a CUSTOMER (bind it into every SQL predicate), "" for staff and services, and what
+ * owns nothing for a GUEST. */
 const char *rpc_owner(const struct rpc_call *call);
 int64_t rpc_time_left_us(const struct rpc_call *call); /* INT64_MAX without a deadline */
-/* State of a stream between pages, or from gather to unit: in the arena, zeroed, size fixed by the first call. */
+/* State of a stream between pages, or from gather to unit: zeroed, its size fixed by the first call, put back when a
+ * unit is run again. */
 void *rpc_scratch(struct rpc_call *call, size_t size);
 void rpc_gathered(struct rpc_call *call, int result); /* after RPC_LATER: RPC_NOW, RPC_REPLY or negative; any lane */
 void rpc_defer(struct rpc_call *call, const char *key);
@@ -150,6 +153,7 @@ int rpc_fail_field(struct rpc_call *call, const char *field, const char *reason,
 int rpc_fail_missing(struct rpc_call *call, const char *type, const char *name);
 /* Adds to the error just made. */
 void rpc_error_meta(struct rpc_call *call, const char *key, const char *value);
+void rpc_error_resource(struct rpc_call *call, const char *type, const char *name); /* ResourceInfo */
 void rpc_error_retry(struct rpc_call *call, int64_t delay_us); /* RetryInfo */
 
 /* --- paging (AIP-158): opaque tokens that hold a keyset and are refused when forged or of another query --- */

@@ -275,7 +275,7 @@ static int listen_at(struct rpc_server *server, const char *address)
     /* C core only says that it could not; trying ourselves tells why. */
     int r = address_try(address);
     if (r == 0)
-        r = -EADDRINUSE;
+        r = -EPROTO;
     say(SAY_ERROR, NULL, "cannot listen", SAY_T("address", address), SAY_T("error", strerror(-r)));
     return r;
 }

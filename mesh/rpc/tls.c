@@ -158,6 +158,7 @@ grpc_server_credentials *rpc_tls_server(struct rpc_core *core)
     if (pems_read(&core->tls, &pems) < 0)
         return NULL;
     pems_free(&pems);
+    core->tls_served = 0;
     /* Who has no certificate gets UNAUTHENTICATED from the dispatcher, which says more than a dead connection. */
     return grpc_ssl_server_credentials_create_with_options(
         grpc_ssl_server_credentials_create_options_using_config_fetcher(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY,

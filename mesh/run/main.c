@@ -174,6 +174,8 @@ int service_main(const struct service_spec *spec, int argc, char **argv)
 
     admin_destroy(p.admin);
     rpc_server_destroy(p.server);
+    if (p.real)
+        real_port_halt(p.real);
     service_destroy(p.service);
     real_port_destroy(p.real);
     if (r == 0)

@@ -2,6 +2,7 @@
 #include "mesh/run/real.h"
 
 #include "mesh/base/say.h"
+#include "mesh/cache/cache.h"
 #include "mesh/run/timers.h"
 
 #include <errno.h>
@@ -30,9 +31,10 @@ struct real_port {
     uv_async_t async;
     pthread_mutex_t lock; /* loop_queue, woken */
     struct queue loop_queue;
-    bool woken;
+    bool woken, halted;
     struct timers timers;
     struct lane_thread lanes[LANE_COUNT]; /* writer, reader and work only */
+    struct cache *cache;
     struct rpc_core *core;
     struct queue gathered[LANE_COUNT]; /* rpc lane: what it posted since its last pause */
 };
@@ -128,8 +130,6 @@ static void lane_stop(struct lane_thread *lane)
     pthread_cond_signal(&lane->more);
     pthread_join(lane->thread, NULL);
     lane->running = false;
-    pthread_mutex_destroy(&lane->lock);
-    pthread_cond_destroy(&lane->more);
 }
 
 /* --- the loop --- */
@@ -252,15 +252,15 @@ static void port_cancel(struct port *port, struct outcall *call)
 
 struct cache_hop {
     struct task task;
+    struct cache *cache;
     struct cache_op *op;
 };
 
 static void submit_cache_op(struct task *task)
 {
     struct cache_hop *hop = (struct cache_hop *)task;
-    struct cache_op *op = hop->op;
+    cache_submit(hop->cache, hop->op);
     free(hop);
-    op->done(op, -ENOSYS);
 }
 
 static void port_cache(struct port *port, struct cache_op *op)
@@ -268,7 +268,7 @@ static void port_cache(struct port *port, struct cache_op *op)
     struct cache_hop *hop = malloc(sizeof(*hop));
     if (!hop)
         abort();
-    *hop = (struct cache_hop){ { .run = submit_cache_op }, op };
+    *hop = (struct cache_hop){ { .run = submit_cache_op }, ((struct real_port *)port)->cache, op };
     port_post(port, LANE_LOOP, &hop->task);
 }
 
@@ -293,14 +293,16 @@ static int open_lanes(struct real_port *real, const struct real_options *options
     } threads[] = { { LANE_WRITER, "writer" }, { LANE_READER, "reader" }, { LANE_WORK, "work" } };
 
     for (size_t i = 0; i < sizeof(threads) / sizeof(threads[0]); i++) {
-        int r = lane_start(&real->lanes[threads[i].lane], threads[i].name);
-        if (r < 0)
-            return r;
+        int started = lane_start(&real->lanes[threads[i].lane], threads[i].name);
+        if (started < 0)
+            return started;
     }
-    if (!options->process)
-        return 0;
-
-    int r = rpc_core_create(&real->port, options->process, options->peers, &options->tls, &real->core);
+    int r = cache_create(&real->loop, options->redis ? options->redis : "", &real->cache);
+    if (r == -EINVAL)
+        say(SAY_ERROR, NULL, "redis wants host:port", SAY_T("redis", options->redis));
+    if (r < 0 || !options->process)
+        return r;
+    r = rpc_core_create(&real->port, options->process, options->peers, &options->tls, &real->core);
     if (r < 0)
         return r;
     rpc_core_on_pause(real->core, on_pause, real);
@@ -385,15 +387,24 @@ void real_port_stop(struct real_port *real)
     port_post(&real->port, LANE_LOOP, &stop->task);
 }
 
+void real_port_halt(struct real_port *real)
+{
+    if (real->halted)
+        return;
+    real->halted = true;
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        lane_stop(&real->lanes[lane]);
+    cache_destroy(real->cache);
+    real->cache = NULL;
+    on_async(&real->async);
+}
+
 void real_port_destroy(struct real_port *real)
 {
     if (!real)
         return;
-    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
-        lane_stop(&real->lanes[lane]);
+    real_port_halt(real);
     rpc_core_destroy(real->core);
-    on_async(&real->async); /* what the lanes posted last */
-
     uv_close((uv_handle_t *)&real->async, NULL);
     timers_finish(&real->timers);
     uv_run(&real->loop, UV_RUN_DEFAULT);

@@ -22,5 +22,9 @@ struct uv_loop_s *real_port_loop(struct real_port *real);
 /* Runs the loop lane on this thread until real_port_stop. */
 void real_port_run(struct real_port *real);
 void real_port_stop(struct real_port *real); /* any lane */
-/* On the thread of the loop, when everything that used the port is gone. NULL is harmless. */
+/* On the thread of the loop, after it: ends writer, reader and work when they have done what they were given, and the
+ * cache, then runs what they posted to the loop. What is posted to any of them later is never run: a store can be
+ * closed now. */
+void real_port_halt(struct real_port *real);
+/* When everything that used the port is gone. NULL is harmless. */
 void real_port_destroy(struct real_port *real);

@@ -1,0 +1,14 @@
+/* LogService: what every service serves of its log. */
+#pragma once
+
+#include "mesh/log/log.h"
+#include "mesh/rpc/rpc.h"
+
+extern const struct rpc_service log_service;
+
+/* snapshot.c: the method, over the kinds of the service's spec. */
+int log_snapshot(struct rpc_call *call, struct txn *txn, const void *in, void *out);
+
+/* Messages in the arena, pointing into the entry; NULL once the budget is spent. */
+Mesh__V1__LogEntry *log_message(struct arena *arena, const struct log_entry *entry);
+Mesh__V1__Position *log_position_at(struct arena *arena, const char *incarnation, uint64_t seq);

@@ -1,0 +1,320 @@
+/* Claiming: pages of due heads, read on a snapshot and made parcels, each row once. */
+#include "mesh/base/say.h"
+#include "mesh/outbox/batch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CLAIM_ARENA \
+    ((size_t)DESTINATIONS_MAX << 20) /* rows of OUTBOX_REQUEST_MAX are rare, and an -ENOMEM is retried */
+
+static size_t bucket_of(const char *key)
+{
+    uint32_t hash = 2166136261u;
+    for (; *key; key++)
+        hash = (hash ^ (uint8_t)*key) * 16777619u;
+    return hash % PARCEL_BUCKETS;
+}
+
+static void unlink_parcel(struct destination *to, struct parcel *parcel)
+{
+    struct parcel **at = &to->buckets[bucket_of(parcel->letter.key)];
+    while (*at != parcel)
+        at = &(*at)->in_bucket;
+    *at = parcel->in_bucket;
+    free(parcel);
+}
+
+void parcel_gone(struct destination *to, struct parcel *parcel)
+{
+    struct relay *relay = to->relay;
+    to->dirty |= to->held_back;
+    to->held_back = false;
+    if (!relay->claim.running)
+        return unlink_parcel(to, parcel);
+    parcel->gone = true;
+    parcel->next = relay->claim.gone;
+    relay->claim.gone = parcel;
+}
+
+void parcel_put_back(struct destination *to, struct parcel *parcel)
+{
+    parcel->next = to->ready;
+    to->ready = parcel;
+    if (!parcel->next)
+        to->ready_end = &parcel->next;
+    to->n_ready++;
+}
+
+void parcels_drop_ready(struct destination *to)
+{
+    while (to->ready) {
+        struct parcel *parcel = to->ready;
+        to->ready = parcel->next;
+        unlink_parcel(to, parcel);
+    }
+    to->ready_end = &to->ready;
+    to->n_ready = 0;
+}
+
+void destination_free(struct destination *to)
+{
+    for (size_t i = 0; i < PARCEL_BUCKETS; i++)
+        while (to->buckets[i]) {
+            struct parcel *parcel = to->buckets[i];
+            to->buckets[i] = parcel->in_bucket;
+            free(parcel);
+        }
+    free((char *)to->place.key);
+    free(to->name);
+    free(to);
+}
+
+static struct destination *find_destination(struct relay *relay, const char *name)
+{
+    for (size_t i = 0; i < relay->n_destinations; i++)
+        if (strcmp(relay->destinations[i]->name, name) == 0)
+            return relay->destinations[i];
+    return NULL;
+}
+
+static struct destination *make_destination(struct relay *relay, const char *name)
+{
+    struct destination *to = calloc(1, sizeof(*to));
+    char *copy = strdup(name);
+    if (!to || !copy) {
+        free(to);
+        free(copy);
+        return NULL;
+    }
+    char labels[160];
+    snprintf(labels, sizeof(labels), "destination=\"%.128s\"", *name ? name : "timers");
+    to->relay = relay;
+    to->name = copy;
+    to->ready_end = &to->ready;
+    to->next_due_us = INT64_MAX;
+    to->delivered =
+        metric_make(METRIC_COUNTER, "mesh_outbox_delivered_total", "Commands delivered, timers fired.", labels);
+    to->failed = metric_make(METRIC_COUNTER, "mesh_outbox_failed_total", "Attempts that will be repeated.", labels);
+    to->open = metric_make(METRIC_GAUGE, "mesh_outbox_circuit_open", "1 while only probes are sent.", labels);
+    to->unknown =
+        metric_make(METRIC_GAUGE, "mesh_outbox_unknown_kinds", "Rows of kinds this release does not know.", labels);
+    relay->destinations[relay->n_destinations++] = to;
+    return to;
+}
+
+static bool known_kind(const struct relay *relay, struct parcel *parcel)
+{
+    for (const struct deliverer *d = relay->deliverers; *parcel->letter.destination && d && d->method; d++)
+        if (strcmp(d->method, parcel->letter.method) == 0)
+            parcel->deliverer = d;
+    for (const struct timer_row *t = relay->timers; !*parcel->letter.destination && t && t->name; t++)
+        if (strcmp(t->name, parcel->letter.method) == 0)
+            parcel->timer = t;
+    return parcel->deliverer || parcel->timer;
+}
+
+/* The same row again, or another of a queue that has one here already. */
+static bool taken(struct destination *to, const struct letter *letter)
+{
+    for (struct parcel *p = to->buckets[bucket_of(letter->key)]; p; p = p->in_bucket) {
+        if (strcmp(p->letter.key, letter->key) != 0)
+            continue;
+        if (strcmp(p->letter.id, letter->id) == 0)
+            return true;
+        if (to->name[0] && !p->gone)
+            return to->held_back = true;
+    }
+    return false;
+}
+
+static struct parcel *make_parcel(struct destination *to, const struct letter *letter)
+{
+    const char *const from[] = { letter->key, letter->id, letter->method, letter->trace };
+    size_t len[4], total = letter->request.len;
+    for (size_t i = 0; i < 4; i++)
+        total += len[i] = strlen(from[i]) + 1;
+    struct parcel *parcel = malloc(sizeof(*parcel) + total);
+    if (!parcel)
+        return NULL;
+    *parcel = (struct parcel){ .letter = *letter };
+    const char **into[] = { &parcel->letter.key, &parcel->letter.id, &parcel->letter.method, &parcel->letter.trace };
+    char *at = parcel->data;
+    for (size_t i = 0; i < 4; at += len[i++])
+        *into[i] = memcpy(at, from[i], len[i]);
+    parcel->letter.destination = to->name;
+    parcel->letter.request.data = memcpy(at, letter->request.data, letter->request.len);
+    return parcel;
+}
+
+static bool accept_letter(struct destination *to, const struct letter *letter)
+{
+    if (taken(to, letter))
+        return true;
+    struct parcel *parcel = make_parcel(to, letter);
+    if (!parcel)
+        return false;
+    if (!known_kind(to->relay, parcel)) {
+        to->n_unknown++;
+        free(parcel);
+        return true;
+    }
+    struct parcel **bucket = &to->buckets[bucket_of(letter->key)];
+    parcel->in_bucket = *bucket;
+    *bucket = parcel;
+    *to->ready_end = parcel;
+    to->ready_end = &parcel->next;
+    to->n_ready++;
+    return true;
+}
+
+/* A full page is followed by another one, once there is room; the last one ends the scan. */
+static void accept_page(struct destination *to, const struct claim_answer *answer)
+{
+    size_t n = 0;
+    while (n < (size_t)answer->n && accept_letter(to, &answer->letters[n]))
+        n++;
+    free((char *)to->place.key);
+    to->place = (struct letter_place){ 0 };
+    to->scanning = n == CLAIM_MAX;
+    to->dirty |= n < (size_t)answer->n;
+    if (to->scanning) {
+        const struct letter *last = &answer->letters[n - 1];
+        to->place = (struct letter_place){ last->next_us, last->n, strdup(last->key) };
+        return;
+    }
+    metric_set(to->unknown, (int64_t)to->n_unknown);
+    to->n_unknown = 0;
+}
+
+static int recall(struct txn *txn)
+{
+    return txn_post(txn, "UPDATE outbox SET next_us = $1 WHERE state = 0 AND attempts > 0 AND next_us > $1",
+                    I(txn->now_us));
+}
+
+static const struct claim_ask *find_ask(const struct relay *relay, const char *name)
+{
+    for (size_t i = 0; i < relay->claim.n_asks; i++)
+        if (strcmp(relay->claim.asks[i].name, name) == 0)
+            return &relay->claim.asks[i];
+    return NULL;
+}
+
+static int run_claim(struct txn *txn, void *arg)
+{
+    static const struct claim_ask everything = { .page = true };
+    struct relay *relay = arg;
+    int r = 0;
+    relay->claim.n_answers = 0;
+    if (relay->claim.recall && ((r = lease_guard(txn, &relay->claim.hold)) < 0 || (r = recall(txn)) < 0))
+        return r;
+
+    const char *name = NULL;
+    while (relay->claim.n_answers < DESTINATIONS_MAX && (r = letter_destination(txn, name, &name)) == 0 && name) {
+        const struct claim_ask *ask = find_ask(relay, name);
+        struct claim_answer *answer = &relay->claim.answers[relay->claim.n_answers++];
+        *answer = (struct claim_answer){ .name = name, .n = -1 };
+        if (!ask)
+            ask = &everything;
+        if (ask->page && (answer->n = letter_due(txn, name, &ask->place, CLAIM_MAX, &answer->letters)) < 0)
+            return answer->n;
+        if ((r = letter_next_due(txn, name, &answer->next_due_us)) < 0)
+            return r;
+    }
+    return r;
+}
+
+static void claim_done(struct unit *unit, int result)
+{
+    struct relay *relay = OF(unit, struct relay, claim.unit);
+    relay->claim.result = result;
+    relay->port->post(relay->port, LANE_LOOP, &relay->claim.task);
+}
+
+static void apply_answers(struct relay *relay)
+{
+    for (size_t i = 0; i < relay->n_destinations; i++)
+        relay->destinations[i]->next_due_us = INT64_MAX;
+    for (size_t i = 0; i < relay->claim.n_answers; i++) {
+        const struct claim_answer *answer = &relay->claim.answers[i];
+        struct destination *to = find_destination(relay, answer->name);
+        if (!to && relay->n_destinations < DESTINATIONS_MAX)
+            to = make_destination(relay, answer->name);
+        if (!to)
+            continue;
+        to->next_due_us = answer->next_due_us;
+        if (answer->n >= 0)
+            accept_page(to, answer);
+    }
+}
+
+static void claim_failed(struct relay *relay)
+{
+    say(SAY_WARN, NULL, "claiming from the outbox failed", SAY_N("errno", -relay->claim.result));
+    claim_everything(relay);
+    relay->claim.after_us = relay->port->mono_us(relay->port) + STORE_PAUSE_US;
+}
+
+void claim_everything(struct relay *relay)
+{
+    relay->claim.wanted = true;
+    for (size_t i = 0; i < relay->n_destinations; i++)
+        relay->destinations[i]->dirty = true;
+}
+
+static void claim_end(struct task *task)
+{
+    struct relay *relay = OF(task, struct relay, claim.task);
+    if (relay->claim.result == 0 && lease_held(&relay->lease) && !relay->stopping)
+        apply_answers(relay);
+    relay->claim.running = false;
+    if (relay->claim.result == 0)
+        relay->claim.recall = false;
+    else
+        claim_failed(relay);
+
+    while (relay->claim.gone) {
+        struct parcel *parcel = relay->claim.gone;
+        relay->claim.gone = parcel->next;
+        unlink_parcel(find_destination(relay, parcel->letter.destination), parcel);
+    }
+    arena_finish(&relay->claim.arena);
+    relay_turn(relay);
+}
+
+void claim_start(struct relay *relay)
+{
+    int64_t mono = relay->port->mono_us(relay->port);
+    if (relay->claim.running || mono < relay->claim.after_us)
+        return;
+    bool wanted = relay->claim.wanted;
+    relay->claim.n_asks = 0;
+    for (size_t i = 0; i < relay->n_destinations; i++) {
+        struct destination *to = relay->destinations[i];
+        bool open = !circuit_closed(&to->circuit);
+        bool page = (to->dirty || to->scanning) && to->n_ready < READY_LOW && !(open && mono < to->sweep_us);
+        wanted |= page;
+        if (page && open)
+            to->sweep_us = mono + SWEEP_US;
+        if (page && !to->scanning)
+            to->dirty = false;
+        relay->claim.asks[relay->claim.n_asks++] =
+            (struct claim_ask){ .name = to->name, .page = page, .place = to->place };
+    }
+    if (!wanted)
+        return;
+    relay->claim.wanted = false;
+    relay->claim.running = true;
+    relay->claim.task.run = claim_end;
+    relay->claim.hold = lease_hold(&relay->lease);
+    arena_init(&relay->claim.arena, CLAIM_ARENA);
+    relay->claim.unit =
+        (struct unit){ .run = run_claim, .arg = relay, .arena = &relay->claim.arena, .done = claim_done };
+    if (relay->claim.recall)
+        store_write(relay->store, &relay->claim.unit);
+    else
+        store_read(relay->store, &relay->claim.unit);
+}

@@ -1,0 +1,24 @@
+/* Short names for what protobuf-c generates. */
+#pragma once
+
+#include "api.h"
+
+typedef Google__Type__Money Money;
+typedef Oms__Catalog__V1__Product Product;
+typedef Oms__Catalog__V1__Variant Variant;
+typedef Oms__Inventory__V1__Location Location;
+typedef Oms__Inventory__V1__Stock Stock;
+typedef Oms__Order__V1__Order Order;
+typedef Oms__Order__V1__OrderLine OrderLine;
+typedef Oms__Order__V1__PlaceOrderRequest PlaceOrderRequest;
+typedef Oms__Order__V1__PlaceOrderRequest__Line PlaceOrderLine;
+
+#define CATALOG_METHOD(name)   "/oms.catalog.v1.CatalogService/" name
+#define INVENTORY_METHOD(name) "/oms.inventory.v1.InventoryService/" name
+#define ORDER_METHOD(name)     "/oms.order.v1.OrderService/" name
+#define ADMIN_METHOD(name)     "/mesh.v1.AdminService/" name
+#define LOG_METHOD(name)       "/mesh.v1.LogService/" name
+
+#define PAGE_MAX      500
+#define LIMIT_DEFAULT 100
+#define LIMIT_MAX     INT64_C(100000000)

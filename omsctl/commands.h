@@ -1,0 +1,32 @@
+/* Every command's function; the table of commands is in main.c. They return an exit code of omsctl/cli.h. */
+#pragma once
+
+#include "omsctl/cli.h"
+
+int run_catalog_import(struct ctl *ctl);
+int run_catalog_get(struct ctl *ctl);
+int run_catalog_list(struct ctl *ctl);
+int run_catalog_search(struct ctl *ctl);
+
+int run_stock_list(struct ctl *ctl);
+int run_stock_adjust(struct ctl *ctl);
+int run_stock_availability(struct ctl *ctl);
+int run_stock_locations(struct ctl *ctl);
+
+int run_order_place(struct ctl *ctl);
+int run_order_get(struct ctl *ctl);
+int run_order_list(struct ctl *ctl);
+int run_order_watch(struct ctl *ctl);
+int run_order_import(struct ctl *ctl);
+
+int run_events(struct ctl *ctl);
+int run_deadletters_list(struct ctl *ctl);
+int run_deadletters_explain(struct ctl *ctl);
+int run_deadletters_retry(struct ctl *ctl);
+int run_deadletters_discard(struct ctl *ctl);
+int run_status(struct ctl *ctl);
+
+int run_token(struct ctl *ctl);
+int run_call(struct ctl *ctl);
+int run_list(struct ctl *ctl);
+int run_describe(struct ctl *ctl);

@@ -1,0 +1,153 @@
+/* omsctl: the client people use. One table of commands; each has its function, flags and help. */
+#include "omsctl/cli.h"
+#include "omsctl/commands.h"
+
+#include <errno.h>
+
+static const struct flag page_flags[] = {
+    { "limit", "N", NULL, "at most so many; 0: all; 100 if not given" },
+    {},
+};
+
+static const struct flag catalog_import_flags[] = {
+    { "locations", "FILE", NULL, "stock locations: location_id,title,country,priority" },
+    { "stock", "FILE", NULL, "what is on hand: sku,location_id,on_hand; set by COUNTED adjustments" },
+    { "retailer", "FILE", NULL, "a retailer's invoice lines (CSV or CSV.xz) instead of a catalogue" },
+    { "day", "YYYY-MM-DD", NULL, "which day of them" },
+    { "location", "ID", NULL, "where the retailer's stock is received; MAIN if not given" },
+    {},
+};
+
+static const struct flag stock_list_flags[] = {
+    { "sku", "SKU", NULL, "of this SKU only" },
+    { "location", "ID", NULL, "at this location only" },
+    { "limit", "N", NULL, "at most so many; 0: all; 100 if not given" },
+    {},
+};
+
+static const struct flag stock_adjust_flags[] = {
+    { "reason", "CODE", NULL, "RECEIVED, COUNTED, DAMAGED …; RECEIVED if not given" },
+    { "request-id", "ID", NULL, "the same id twice has one effect; made up if not given" },
+    {},
+};
+
+static const struct flag order_place_flags[] = {
+    { "customer", "ID", NULL, "whose order it is; the caller's own if not given" },
+    { "currency", "CODE", NULL, "ISO 4217; that of the first SKU's price if not given" },
+    { "channel", "NAME", NULL, "web, app, erp …; omsctl if not given" },
+    { "external-id", "ID", NULL, "the channel's own number, unique in it" },
+    { "name", "TEXT", NULL, "ship to: who" },
+    { "street", "TEXT", NULL, "ship to: street and number" },
+    { "city", "TEXT", NULL, "ship to: city" },
+    { "postal-code", "TEXT", NULL, "ship to: postal code" },
+    { "country", "TEXT", NULL, "ship to: country" },
+    { "request-id", "ID", NULL, "the same id twice places one order; made up if not given" },
+    { "wait", NULL, NULL, "answer when the order has left PENDING" },
+    { "watch", NULL, NULL, "show each step with its time until the order has left PENDING" },
+    {},
+};
+
+static const struct flag order_list_flags[] = {
+    { "customer", "ID", NULL, "of this customer only" },
+    { "channel", "NAME", NULL, "of this channel only" },
+    { "limit", "N", NULL, "at most so many; 0: all; 100 if not given" },
+    {},
+};
+
+static const struct flag order_watch_flags[] = {
+    { "settled", NULL, NULL, "end when the order has left PENDING" },
+    {},
+};
+
+static const struct flag order_import_flags[] = {
+    { "retailer", "FILE", NULL, "a retailer's invoice lines, CSV or CSV.xz" },
+    { "day", "YYYY-MM-DD", NULL, "which day of them" },
+    { "report", "FILE", NULL, "write what was placed and refused, and the sums per country, as JSON" },
+    { "wait", NULL, NULL, "let each answer wait until its order has left PENDING" },
+    {},
+};
+
+static const struct flag events_flags[] = {
+    { "follow", NULL, NULL, "stay, and show what comes" },
+    { "after", "SEQ|INCARNATION:SEQ", NULL, "only what came after this position; from the oldest kept if not given" },
+    {},
+};
+
+static const struct flag discard_flags[] = {
+    { "reason", "TEXT", NULL, "why it may be forgotten; kept in the audit trail" },
+    {},
+};
+
+static const struct flag token_flags[] = {
+    { "sub", "SUBJECT", NULL, "who: a customer's id, a person, a system" },
+    { "role", "ROLE[,ROLE]", NULL, "customer, csr, warehouse, erp, operator, admin" },
+    { "ttl", "DURATION", NULL, "how long it is good for; 1h" },
+    { "issuer", "TEXT", "OMSCTL_ISSUER", "iss; ordermesh" },
+    { "audience", "TEXT", "OMSCTL_AUDIENCE", "aud; ordermesh" },
+    { "key", "FILE", "OMSCTL_KEY", "the private key that the gateway trusts (P-256, PEM)" },
+    {},
+};
+
+static const struct command commands[] = {
+    { "catalog import", "FILE | --retailer FILE --day D",
+      "Loads products, locations and stock from files.\n\n"
+      "FILE is CSV with a line per variant: product_id,title,description,brand,category,sku,variant,price,currency,\n"
+      "weight_grams,gtin,stocked. Only what differs from the server's is sent. With --retailer the day's stock codes\n"
+      "become products at the first price of the day, and stock for all that was sold is received once.",
+      run_catalog_import, catalog_import_flags, 0, 1 },
+    { "catalog get", "PRODUCT|SKU", "Shows one product with its variants.", run_catalog_get, NULL, 1, 1 },
+    { "catalog list", "", "Lists products.", run_catalog_list, page_flags, 0, 0 },
+    { "catalog search", "PREFIX", "Finds products by the beginning of a word of the title, or of a SKU.",
+      run_catalog_search, page_flags, 1, 1 },
+    { "order place", "SKU[=QUANTITY][@PRICE]…",
+      "Places an order.\n\n"
+      "A price is what you expect to pay for one; it must be ours, unless your role is erp, which sets it.",
+      run_order_place, order_place_flags, 1, 1000 },
+    { "order import", "--retailer FILE --day D",
+      "Places a retailer's invoices of one day, each as one order at its own prices (needs role erp).\n\n"
+      "Lines are refused, and listed with the reason, if they cancel (invoice C…) or adjust (A…), if quantity or "
+      "price\n"
+      "is not positive, the price no whole number of pence, or a field is missing. An invoice without customer is "
+      "placed\n"
+      "for the customer 'guest'. A second run places nothing twice.",
+      run_order_import, order_import_flags, 0, 0 },
+    { "order get", "ORDER", "Shows one order with its lines.", run_order_get, NULL, 1, 1 },
+    { "order list", "", "Lists orders, newest first.", run_order_list, order_list_flags, 0, 0 },
+    { "order watch", "ORDER", "Shows an order and every change of it, until interrupted.", run_order_watch,
+      order_watch_flags, 1, 1 },
+    { "stock list", "", "Lists stock per SKU and location.", run_stock_list, stock_list_flags, 0, 0 },
+    { "stock adjust", "SKU LOCATION DELTA", "Adds to the stock on hand, or takes from it (write -- before -5).",
+      run_stock_adjust, stock_adjust_flags, 3, 3 },
+    { "stock availability", "SKU…", "Shows what may still be sold of each SKU.", run_stock_availability, NULL, 1, 500 },
+    { "stock locations", "", "Lists stock locations.", run_stock_locations, NULL, 0, 0 },
+    { "events", "[--service S]", "Shows the log of a process; svc-order's if not said otherwise.", run_events,
+      events_flags, 0, 0 },
+    { "deadletters list", "--service S", "Lists commands that were given up.", run_deadletters_list, page_flags, 0, 0 },
+    { "deadletters explain", "ID --service S", "Tells what happened to one, and what retrying or discarding would do.",
+      run_deadletters_explain, NULL, 1, 1 },
+    { "deadletters retry", "ID --service S", "Sends one again.", run_deadletters_retry, NULL, 1, 1 },
+    { "deadletters discard", "ID --reason TEXT --service S", "Forgets one.", run_deadletters_discard, discard_flags, 1,
+      1 },
+    { "status", "--service S", "Shows a process: its log, queues, cursors, leases.", run_status, NULL, 0, 0 },
+    { "token", "--sub S --role R[,R]", "Makes a token signed with the development key.", run_token, token_flags, 0, 0 },
+    { "call", "METHOD [JSON|-]",
+      "Calls any method, which it learns from the server by reflection.\n\n"
+      "METHOD is package.Service/Method. The request is JSON, from the argument or from stdin (-); {} if there is "
+      "none.\n"
+      "Every message of a stream is printed on a line of its own. --service says which process is meant where several\n"
+      "serve the same method, as they do health.",
+      run_call, NULL, 1, 2 },
+    { "list", "[SERVICE]", "Lists the server's services, or one's methods, by reflection.", run_list, NULL, 0, 1 },
+    { "describe", "SYMBOL", "Shows a service, method, message or enum, by reflection.", run_describe, NULL, 1, 1 },
+    {},
+};
+
+int main(int argc, char **argv)
+{
+    cli_defaults();
+    struct ctl ctl = { 0 };
+    int r = cli_parse(&ctl, commands, argc, argv);
+    int code = r < 0 ? CTL_USAGE : r > 0 ? CTL_OK : ctl.command->run(&ctl);
+    cli_finish(&ctl);
+    return code;
+}

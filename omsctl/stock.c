@@ -1,0 +1,110 @@
+/* stock list, adjust, availability, locations: what is there. */
+#include "omsctl/api_names.h"
+#include "omsctl/ask.h"
+#include "omsctl/commands.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static void stock_row(struct arena *arena, struct table *table, const ProtobufCMessage *item)
+{
+    const Stock *stock = (const Stock *)item;
+    TABLE_ROW(table, stock->sku, stock->location_id, text_number(arena, stock->on_hand),
+              text_number(arena, stock->reserved), text_number(arena, stock->available));
+}
+
+static const char *const stock_heads[] = { "SKU", "LOCATION", ">ON HAND", ">RESERVED", ">AVAILABLE", NULL };
+
+int run_stock_list(struct ctl *ctl)
+{
+    Oms__Inventory__V1__ListStockRequest request = OMS__INVENTORY__V1__LIST_STOCK_REQUEST__INIT;
+    const char *sku = cli_flag(ctl, "sku"), *location = cli_flag(ctl, "location");
+    if (sku)
+        request.sku = (char *)sku;
+    if (location)
+        request.location_id = (char *)location;
+    struct listing listing = { .pages = { .method = INVENTORY_METHOD("ListStock"),
+                                          .request = &request.base,
+                                          .reply = &oms__inventory__v1__list_stock_response__descriptor,
+                                          .items = "stock" },
+                               .heads = stock_heads,
+                               .row = stock_row,
+                               .nothing = "no stock" };
+    return ask_listing(ctl, &listing);
+}
+
+int run_stock_adjust(struct ctl *ctl)
+{
+    char *end;
+    errno = 0;
+    long long delta = strtoll(ctl->args[2], &end, 10);
+    if (errno || end == ctl->args[2] || *end)
+        return cli_usage("DELTA is a whole number, not '%s'", ctl->args[2]);
+    if (!cli_client(ctl))
+        return CTL_USAGE;
+    const char *reason = cli_flag(ctl, "reason");
+    Oms__Inventory__V1__AdjustStockRequest request = OMS__INVENTORY__V1__ADJUST_STOCK_REQUEST__INIT;
+    request.request_id = ask_request_id(ctl);
+    request.sku = ctl->args[0];
+    request.location_id = ctl->args[1];
+    request.delta = delta;
+    request.reason = (char *)(reason ? reason : "RECEIVED");
+    Oms__Inventory__V1__AdjustStockResponse *reply;
+    int exit = ask(ctl, INVENTORY_METHOD("AdjustStock"), &request.base,
+                   &oms__inventory__v1__adjust_stock_response__descriptor, &reply);
+    if (exit != CTL_OK)
+        return exit;
+    if (ctl->json) {
+        show_message(&reply->base);
+        return CTL_OK;
+    }
+    struct table *table = table_create(stock_heads);
+    if (reply->stock)
+        stock_row(&ctl->arena, table, &reply->stock->base);
+    table_show(table, NULL);
+    return CTL_OK;
+}
+
+int run_stock_availability(struct ctl *ctl)
+{
+    static const char *const heads[] = { "SKU", ">AVAILABLE", ">VERSION", NULL };
+    Oms__Inventory__V1__BatchGetAvailabilityRequest request = OMS__INVENTORY__V1__BATCH_GET_AVAILABILITY_REQUEST__INIT;
+    request.n_skus = (size_t)ctl->n_args;
+    request.skus = (char **)ctl->args;
+    Oms__Inventory__V1__BatchGetAvailabilityResponse *reply;
+    int exit = ask(ctl, INVENTORY_METHOD("BatchGetAvailability"), &request.base,
+                   &oms__inventory__v1__batch_get_availability_response__descriptor, &reply);
+    if (exit != CTL_OK)
+        return exit;
+    if (ctl->json) {
+        show_message(&reply->base);
+        return CTL_OK;
+    }
+    struct table *table = table_create(heads);
+    for (size_t i = 0; i < reply->n_availability; i++)
+        TABLE_ROW(table, reply->availability[i]->sku, text_number(&ctl->arena, reply->availability[i]->available),
+                  text_number(&ctl->arena, (int64_t)reply->availability[i]->version));
+    table_show(table, NULL);
+    return CTL_OK;
+}
+
+int run_stock_locations(struct ctl *ctl)
+{
+    static const char *const heads[] = { "LOCATION", "TITLE", "COUNTRY", ">PRIORITY", NULL };
+    Oms__Inventory__V1__ListLocationsRequest request = OMS__INVENTORY__V1__LIST_LOCATIONS_REQUEST__INIT;
+    Oms__Inventory__V1__ListLocationsResponse *reply;
+    int exit = ask(ctl, INVENTORY_METHOD("ListLocations"), &request.base,
+                   &oms__inventory__v1__list_locations_response__descriptor, &reply);
+    if (exit != CTL_OK)
+        return exit;
+    if (ctl->json) {
+        show_message(&reply->base);
+        return CTL_OK;
+    }
+    struct table *table = table_create(heads);
+    for (size_t i = 0; i < reply->n_locations; i++)
+        TABLE_ROW(table, reply->locations[i]->location_id, reply->locations[i]->title, reply->locations[i]->country,
+                  text_number(&ctl->arena, reply->locations[i]->priority));
+    table_show(table, "no locations");
+    return CTL_OK;
+}

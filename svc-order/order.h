@@ -1,0 +1,63 @@
+/* svc-order inside: what its files give each other. */
+#pragma once
+
+#include "mesh/service.h"
+#include "svc-order/api.h"
+#include "svc-order/machine.h"
+
+extern const struct service_spec order_service;
+extern const struct migration order_migrations[];
+
+/* Who may see what happens to an order: its owner and who works on it. */
+#define AUDIENCE_ORDER \
+    (ROLE_BIT(MESH__V1__ROLE__CUSTOMER) | ROLE_BIT(MESH__V1__ROLE__CSR) | ROLE_BIT(MESH__V1__ROLE__WAREHOUSE) | \
+     ROLE_BIT(MESH__V1__ROLE__ERP) | ROLE_BIT(MESH__V1__ROLE__OPERATOR) | ROLE_BIT(MESH__V1__ROLE__SERVICE) | \
+     ROLE_BIT(MESH__V1__ROLE__ADMIN))
+
+/* --- the methods of OrderService (spec.c has their table) --- */
+
+/* place.c */
+rpc_unit place_order, replay_place_order, settle_place_order;
+/* read.c */
+rpc_unit get_order, list_orders;
+
+/* --- read.c: orders as messages in the transaction's arena; 0 or a negative errno of the store --- */
+
+/* owner: only if it is that customer's, or "". *ret_order is NULL if there is none. */
+int order_read(struct txn *txn, const char *order_id, const char *owner, Order **ret_order);
+
+/* --- snapshot.c: see struct snapshot_kind --- */
+
+int placed_snapshot(struct txn *txn, const char *after, size_t max, struct event *ret_events, const char **ret_keys);
+int changed_snapshot(struct txn *txn, const char *after, size_t max, struct event *ret_events, const char **ret_keys);
+
+/* --- saga.c: what happens to an order --- */
+
+/* Carries the order on by the table: state, steps, event and what follows. reason is told to the customer if the
+ * order is rejected. An order that is not there is let be. */
+int order_happened(struct txn *txn, const char *order_id, enum order_outcome outcome, const char *reason);
+/* Wants the stock of the lines, all of them stocked, reserved; what becomes of it will have happened to the order. */
+int order_reserve(struct txn *txn, const char *order_id, ReserveLine **lines, size_t n);
+/* The type of the event that tells that an order is in the state now. */
+int32_t order_event_of(enum order_state state);
+/* Adds the event to the log; the owner is "" for guests. */
+int order_tell(struct txn *txn, int32_t type, const char *order_id, const char *owner, const ProtobufCMessage *payload);
+extern const struct deliverer order_deliverers[];
+
+/* --- prices.c: the projection of the catalogue --- */
+
+extern const struct consumer order_consumers[];
+
+struct price {
+    const char *sku, *title, *currency;
+    int64_t minor;
+    bool stocked;
+};
+struct price_list {
+    struct price *items; /* sorted by SKU */
+    size_t n;
+};
+/* The prices of the lines' SKUs, as far as they are known. 0 or a negative errno. */
+int prices_read(struct txn *txn, PlaceLine *const *lines, size_t n, struct price_list *ret_list);
+/* NULL: no such SKU. */
+const struct price *prices_find(const struct price_list *list, const char *sku);

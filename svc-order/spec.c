@@ -1,0 +1,32 @@
+/* The tables of svc-order, wired. */
+#include "svc-order/order.h"
+
+static const struct rpc_method methods[] = {
+    { "PlaceOrder", .unit = place_order, .settled = settle_place_order, .replay = replay_place_order },
+    { "GetOrder", .unit = get_order },
+    { "ListOrders", .unit = list_orders },
+    { "WatchOrder", .elsewhere = true },
+    {},
+};
+static const struct rpc_service order_rpc = {
+    "oms.order.v1.OrderService",
+    &oms__order__v1__order_service__descriptor,
+    methods,
+};
+static const struct rpc_service *const serves[] = { &order_rpc, NULL };
+
+static const struct snapshot_kind snapshots[] = {
+    { placed_snapshot },
+    { changed_snapshot },
+    {},
+};
+
+const struct service_spec order_service = {
+    .name = "svc-order",
+    .about = "What is ordered: placed once, priced by us, carried through its steps.",
+    .serves = serves,
+    .deliverers = order_deliverers,
+    .consumers = order_consumers,
+    .snapshots = snapshots,
+    .migrations = order_migrations,
+};
