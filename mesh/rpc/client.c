@@ -17,7 +17,8 @@ struct client_call {
     struct task failed;
     bool streaming;
     bool reading, ended; /* a read is outstanding; the status has arrived */
-    bool held, resumed;  /* under calls_lock */
+    bool held, resumed;  /* under calls_lock, as cancelled: by us */
+    bool cancelled;
     grpc_metadata_array initial, trailing;
     grpc_byte_buffer *received;
     grpc_status_code code;
@@ -85,6 +86,11 @@ static void finish_with_status(struct client_call *c)
     message[len] = '\0';
 
     struct rpc_status status = { .code = (enum rpc_code)c->code, .message = message };
+    /* A server that shuts down resets what has just arrived, and that reads as CANCELLED here. */
+    pthread_mutex_lock(&c->core->calls_lock);
+    if (status.code == RPC_CANCELLED && !c->cancelled)
+        status = (struct rpc_status){ .code = RPC_UNAVAILABLE, .message = "the other side broke the call off" };
+    pthread_mutex_unlock(&c->core->calls_lock);
     const grpc_slice *details = rpc_metadata_find(&c->trailing, "grpc-status-details-bin");
     if (details)
         status.details = (struct bytes){ GRPC_SLICE_START_PTR(*details), GRPC_SLICE_LENGTH(*details) };
@@ -202,6 +208,14 @@ static void start(struct client_call *c)
     grpc_byte_buffer_destroy(request);
 }
 
+/* Under calls_lock. */
+static void cancel(struct client_call *c)
+{
+    c->cancelled = true;
+    if (c->call)
+        grpc_call_cancel(c->call, NULL);
+}
+
 void rpc_core_call(struct rpc_core *core, struct outcall *out)
 {
     struct client_call *c = calloc(1, sizeof(*c));
@@ -228,15 +242,14 @@ void rpc_core_call(struct rpc_core *core, struct outcall *out)
     if (c->next)
         c->next->at = &c->next;
     core->calls = c;
-    bool closing = core->closing;
+    if (core->closing)
+        cancel(c);
     pthread_mutex_unlock(&core->calls_lock);
 
     if (!c->call) {
         rpc_core_post(core, &c->failed);
         return;
     }
-    if (closing)
-        grpc_call_cancel(c->call, NULL);
     start(c);
 }
 
@@ -257,8 +270,8 @@ void rpc_core_cancel(struct rpc_core *core, struct outcall *out)
 {
     pthread_mutex_lock(&core->calls_lock);
     struct client_call *c = out->impl;
-    if (c && c->call)
-        grpc_call_cancel(c->call, NULL);
+    if (c)
+        cancel(c);
     pthread_mutex_unlock(&core->calls_lock);
 }
 
@@ -267,8 +280,7 @@ void rpc_calls_end(struct rpc_core *core)
     pthread_mutex_lock(&core->calls_lock);
     core->closing = true;
     for (struct client_call *c = core->calls; c; c = c->next)
-        if (c->call)
-            grpc_call_cancel(c->call, NULL);
+        cancel(c);
     while (core->calls && core->running)
         pthread_cond_wait(&core->calls_fewer, &core->calls_lock);
     pthread_mutex_unlock(&core->calls_lock);
