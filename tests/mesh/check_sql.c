@@ -3,9 +3,11 @@
  *
  * Built once a service, with SQL_SERVICE and SQL_MIGRATIONS naming it; TAP by hand, for the sake of the skip. */
 #include "mesh/base/say.h"
+#include "mesh/log/consumer.h"
 #include "mesh/log/log.h"
 #include "mesh/outbox/outbox.h"
 #include "mesh/rpc/dispatch.h"
+#include "mesh/run/lease.h"
 #include "mesh/store/inside.h"
 #include "tests/mesh/postgresql.h"
 #include "tests/mesh/steps_port.h"
@@ -25,9 +27,8 @@ static const struct {
     const char *name;
     const struct migration *migrations;
 } lists[] = {
-    { "log", log_migrations },
-    { "outbox", outbox_migrations },
-    { "rpc", rpc_migrations },
+    { "log", log_migrations },       { "outbox", outbox_migrations },      { "requests", rpc_migrations },
+    { "leases", lease_migrations },  { "consumers", consumer_migrations },
 #ifdef SQL_MIGRATIONS
     { SQL_SERVICE, SQL_MIGRATIONS },
 #endif
