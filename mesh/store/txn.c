@@ -143,12 +143,8 @@ int txn_post_values(struct txn *txn, const char *sql, const struct value *values
 
 int64_t txn_exec_values(struct txn *txn, const char *sql, const struct value *values, size_t n)
 {
-    sqlite3 *db = txn_connection(txn)->db;
-    int64_t before = sqlite3_total_changes64(db);
     int r = run(txn, sql, 1, values, n, NULL);
-    /* changes() would tell of an earlier statement if this one changed nothing; total_changes() counts what foreign
-     * keys' actions changed too, so it only decides which of the two it is. */
-    return r < 0 ? r : sqlite3_total_changes64(db) == before ? 0 : sqlite3_changes64(db);
+    return r < 0 ? r : sqlite3_changes64(txn_connection(txn)->db);
 }
 
 int txn_query_values(struct txn *txn, struct rows *ret_rows, const char *sql, const struct value *values, size_t n)

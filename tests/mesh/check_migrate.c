@@ -15,6 +15,7 @@ static const struct migration second[] = {
 };
 static const struct migration changed[] = {
     { 1, "one", "CREATE TABLE one (id {int} PRIMARY KEY, more {text}) {strict};\n" },
+    { 2, "two", "CREATE TABLE two (id {text} PRIMARY KEY) {clustered};\nINSERT INTO one (id) VALUES (1);\n" },
     { 0 },
 };
 static const struct migration broken[] = {

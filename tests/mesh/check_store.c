@@ -450,23 +450,29 @@ END_TEST
 
 START_TEST(a_read_sees_what_was_told_before)
 {
+    static const char *const keys[] = { "a", "b", "c" };
+    static const char *const seen[] = { "a=0 ", "a=0 b=1 ", "a=0 b=1 c=2 " };
     struct fixture f;
-    struct job write, read;
     fixture_init(&f, NULL);
     store_set_log_seq(f.store, 7);
-    job_init(&write, append_event, NULL, 0);
-    submit(&f, &write, 1);
-    steps_port_run(&f.port);
-    job_init(&read, dump, NULL, 0);
-    char text[64];
-    read.unit.arg = text;
-    store_read(f.store, &read.unit);
-    ck_assert_uint_eq(store_queued(f.store), 1);
-    steps_port_run(&f.port);
-    ck_assert_int_eq(read.result, 0);
-    ck_assert_uint_eq(read.unit.log_seq, 9);
-    job_finish(&write);
-    job_finish(&read);
+    for (int i = 0; i < 3; i++) {
+        struct job write[2], read;
+        char text[64];
+        job_init(&write[0], append_event, NULL, 0);
+        job_init(&write[1], insert_row, keys[i], i);
+        submit(&f, write, 2);
+        steps_port_run(&f.port);
+        job_init(&read, dump, NULL, 0);
+        read.unit.arg = text;
+        store_read(f.store, &read.unit);
+        ck_assert_uint_eq(store_queued(f.store), 1);
+        steps_port_run(&f.port);
+        ck_assert_int_eq(read.result, 0);
+        ck_assert_uint_eq(read.unit.log_seq, 7 + 2 * (i + 1));
+        ck_assert_str_eq(text, seen[i]);
+        finish_jobs(write, 2);
+        job_finish(&read);
+    }
     fixture_finish(&f);
 }
 END_TEST
