@@ -116,15 +116,21 @@ static bool known_kind(const struct relay *relay, struct parcel *parcel)
     return parcel->deliverer || parcel->timer;
 }
 
-/* The same row again, or another of a queue that has one here already. */
+static bool same_row(const struct letter *a, const struct letter *b)
+{
+    return strcmp(a->id, b->id) == 0 && a->next_us == b->next_us && a->attempts == b->attempts;
+}
+
+/* The same row again, or another of a queue that has one here already: that one has perhaps been settled, but nobody
+ * here knows yet. */
 static bool taken(struct destination *to, const struct letter *letter)
 {
     for (struct parcel *p = to->buckets[bucket_of(letter->key)]; p; p = p->in_bucket) {
         if (strcmp(p->letter.key, letter->key) != 0)
             continue;
-        if (strcmp(p->letter.id, letter->id) == 0)
+        if (same_row(&p->letter, letter))
             return true;
-        if (to->name[0] && !p->gone)
+        if (!p->gone && (to->name[0] || strcmp(p->letter.id, letter->id) == 0))
             return to->held_back = true;
     }
     return false;

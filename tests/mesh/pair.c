@@ -9,6 +9,7 @@
 
 #define PATIENCE_US 600000000
 
+static unsigned worlds;   /* made so far */
 static struct pair *pair; /* the one of this process: services' code has no other way to it */
 
 /* --- the receiver --- */
@@ -148,6 +149,7 @@ void pair_init(struct pair *p, uint64_t seed)
     const char *rerun = getenv("MESH_RERUN");
     *p = (struct pair){ .world = world_create(seed) };
     pair = p;
+    worlds++;
     p->sender_options.rerun_always = p->receiver_options.rerun_always = rerun && strcmp(rerun, "always") == 0;
     p->deliverers[0] = (struct deliverer){
         .method = RESERVE,
@@ -233,6 +235,7 @@ int pair_do(struct node *node, int (*run)(struct txn *txn, void *arg), void *arg
 }
 
 struct plan {
+    unsigned world; /* which one it belongs to */
     char key[64];
     int first, n;
     struct attempt *attempt;
@@ -269,11 +272,12 @@ static int run_plan(struct txn *txn, void *arg)
 bool pair_sending(struct pair *p, const char *key, int first, int n)
 {
     struct plan *plan = plans;
-    while (plan && !(strcmp(plan->key, key) == 0 && plan->first == first))
+    while (plan && !(plan->world == worlds && strcmp(plan->key, key) == 0 && plan->first == first))
         plan = plan->next;
     if (!plan) {
         plan = calloc(1, sizeof(*plan));
         snprintf(plan->key, sizeof(plan->key), "%s", key);
+        plan->world = worlds;
         plan->first = first;
         plan->n = n;
         plan->next = plans;
