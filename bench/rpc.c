@@ -1,0 +1,375 @@
+/* bench/rpc: closed-loop load on a service and on bare C core in turns, and the CPU that each spends on a call. */
+#include "bench/rpc_servers.h"
+#include "tests/mesh/certs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grpc/byte_buffer.h>
+#include <grpc/grpc.h>
+#include <grpc/grpc_security.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHANNELS   8
+#define STREAMS    16
+#define PRINCIPALS 10000
+#define ROUND_S    1.0
+
+static char dir[] = "/tmp/bench-rpc-XXXXXX";
+
+static double now_s(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static char *path_in(const char *name)
+{
+    char *path;
+    if (asprintf(&path, "%s/%s", dir, name) < 0)
+        abort();
+    return path;
+}
+
+/* --- the servers --- */
+
+struct server {
+    const char *name;
+    pid_t pid;
+    clockid_t cpu;
+    int port;
+    double start_ms;
+    FILE *said;
+};
+
+static void spawn(struct server *server, char *const *argv)
+{
+    int out[2];
+    char line[2048], *at = NULL;
+
+    if (pipe2(out, O_CLOEXEC) < 0)
+        abort();
+    double begun = now_s(CLOCK_MONOTONIC);
+    server->pid = fork();
+    if (server->pid == 0) {
+        dup2(out[1], STDERR_FILENO);
+        execv("/proc/self/exe", argv);
+        _exit(127);
+    }
+    close(out[1]);
+    server->said = fdopen(out[0], "r");
+    while (!at && fgets(line, sizeof(line), server->said))
+        at = strstr(line, "\"serving\"") ? strstr(line, "\"port\":") : NULL;
+    if (!at) {
+        fprintf(stderr, "bench/rpc: the %s server did not start: %s\n", argv[1], line);
+        exit(EXIT_FAILURE);
+    }
+    server->start_ms = (now_s(CLOCK_MONOTONIC) - begun) * 1e3;
+    server->port = atoi(at + strlen("\"port\":"));
+    clock_getcpuclockid(server->pid, &server->cpu);
+}
+
+static void end(struct server *server)
+{
+    kill(server->pid, SIGTERM);
+    waitpid(server->pid, NULL, 0);
+    fclose(server->said);
+}
+
+static long status_kb(pid_t pid, const char *name)
+{
+    char path[64], line[256];
+    long kb = 0;
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof(line), file))
+        if (strncmp(line, name, strlen(name)) == 0)
+            kb = atol(line + strlen(name));
+    if (file)
+        fclose(file);
+    return kb;
+}
+
+/* --- the load --- */
+
+struct load {
+    grpc_completion_queue *queue;
+    grpc_channel *channels[CHANNELS];
+    void *methods[CHANNELS];
+    const char *method;
+    struct bytes_of {
+        uint8_t data[64];
+        size_t len;
+    } request;
+    long done, failed;
+    bool running;
+    int in_flight;
+};
+
+struct slot {
+    struct load *load;
+    int channel;
+    grpc_call *call;
+    grpc_metadata_array initial, trailing;
+    grpc_byte_buffer *received;
+    grpc_status_code status;
+    grpc_slice message;
+};
+
+/* One in a hundred is somebody who has not been seen before. */
+static void name_caller(char ret_text[64])
+{
+    static unsigned long next, fresh;
+    unsigned long who = ++next % 100 ? (unsigned long)random() % PRINCIPALS : PRINCIPALS + ++fresh;
+    snprintf(ret_text, 64, "4;usr_%020lu", who);
+}
+
+static void issue(struct slot *slot)
+{
+    struct load *load = slot->load;
+    char caller[64], trace[64];
+    name_caller(caller);
+    snprintf(trace, sizeof(trace), "00-%016lx%016lx-%016lx-01", random(), random() | 1, random() | 1);
+    grpc_metadata metadata[] = {
+        { .key = grpc_slice_from_static_string("traceparent"), .value = grpc_slice_from_copied_string(trace) },
+        { .key = grpc_slice_from_static_string("x-mesh-caller"), .value = grpc_slice_from_copied_string(caller) },
+    };
+    grpc_slice payload = grpc_slice_from_copied_buffer((const char *)load->request.data, load->request.len);
+    grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&payload, 1);
+    gpr_timespec deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_seconds(10, GPR_TIMESPAN));
+
+    slot->call = grpc_channel_create_registered_call(load->channels[slot->channel], NULL, GRPC_PROPAGATE_DEFAULTS,
+                                                     load->queue, load->methods[slot->channel], deadline, NULL);
+    slot->initial.count = slot->trailing.count = 0;
+    grpc_op ops[] = {
+        { .op = GRPC_OP_SEND_INITIAL_METADATA, .data.send_initial_metadata = { 2, metadata, { 0 } } },
+        { .op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = buffer },
+        { .op = GRPC_OP_SEND_CLOSE_FROM_CLIENT },
+        { .op = GRPC_OP_RECV_INITIAL_METADATA, .data.recv_initial_metadata.recv_initial_metadata = &slot->initial },
+        { .op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &slot->received },
+        { .op = GRPC_OP_RECV_STATUS_ON_CLIENT,
+          .data.recv_status_on_client = { &slot->trailing, &slot->status, &slot->message, NULL } },
+    };
+    grpc_call_start_batch(slot->call, ops, 6, slot, NULL);
+    grpc_byte_buffer_destroy(buffer);
+    grpc_slice_unref(payload);
+    grpc_slice_unref(metadata[0].value);
+    grpc_slice_unref(metadata[1].value);
+    load->in_flight++;
+}
+
+static void finished(struct slot *slot)
+{
+    struct load *load = slot->load;
+    load->in_flight--;
+    load->done++;
+    if (slot->status != GRPC_STATUS_OK && load->failed++ == 0)
+        fprintf(stderr, "bench/rpc: %.*s\n", (int)GRPC_SLICE_LENGTH(slot->message),
+                (const char *)GRPC_SLICE_START_PTR(slot->message));
+    if (slot->received)
+        grpc_byte_buffer_destroy(slot->received);
+    slot->received = NULL;
+    grpc_slice_unref(slot->message);
+    grpc_call_unref(slot->call);
+    if (load->running)
+        issue(slot);
+}
+
+static char *read_all(const char *name)
+{
+    char *path = path_in(name), *text = calloc(1, 65536);
+    FILE *file = fopen(path, "re");
+    if (!file || fread(text, 1, 65535, file) == 0)
+        abort();
+    fclose(file);
+    free(path);
+    return text;
+}
+
+static void open_load(struct load *load, const struct server *server, const char *method,
+                      const ProtobufCMessage *request)
+{
+    char target[64], *ca = read_all("ca.pem"), *cert = read_all("gateway.pem"), *key = read_all("gateway.key");
+    grpc_ssl_pem_key_cert_pair pair = { key, cert };
+    grpc_channel_credentials *tls = grpc_ssl_credentials_create_ex(ca, &pair, NULL, NULL);
+
+    *load = (struct load){ .method = method, .queue = grpc_completion_queue_create_for_next(NULL) };
+    load->request.len = protobuf_c_message_pack(request, load->request.data);
+    snprintf(target, sizeof(target), "ipv4:127.0.0.1:%d", server->port);
+    for (int i = 0; i < CHANNELS; i++) {
+        grpc_arg args[] = {
+            { GRPC_ARG_STRING, (char *)GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, .value.string = (char *)"svc-bench" },
+            { GRPC_ARG_INTEGER, (char *)GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, .value.integer = 1 },
+            { GRPC_ARG_INTEGER, (char *)GRPC_ARG_ENABLE_RETRIES, .value.integer = 0 },
+            { GRPC_ARG_INTEGER, (char *)"grpc.compression_enabled_algorithms_bitset", .value.integer = 1 },
+        };
+        load->channels[i] = grpc_channel_create(target, tls, &(grpc_channel_args){ 4, args });
+        load->methods[i] = grpc_channel_register_call(load->channels[i], method, NULL, NULL);
+    }
+    grpc_channel_credentials_release(tls);
+    free(ca);
+    free(cert);
+    free(key);
+}
+
+static void close_load(struct load *load)
+{
+    for (int i = 0; i < CHANNELS; i++)
+        grpc_channel_destroy(load->channels[i]);
+    grpc_completion_queue_shutdown(load->queue);
+    while (grpc_completion_queue_next(load->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL).type !=
+           GRPC_QUEUE_SHUTDOWN)
+        ;
+    grpc_completion_queue_destroy(load->queue);
+}
+
+struct cost {
+    double cpu_s, wall_s;
+    long calls;
+};
+
+/* All slots busy for so long; the server's CPU meanwhile is added to the cost. */
+static void run_load(struct load *load, const struct server *server, double seconds, struct cost *cost)
+{
+    static struct slot slots[CHANNELS * STREAMS];
+    double until = now_s(CLOCK_MONOTONIC) + seconds;
+
+    load->running = true;
+    load->done = 0;
+    double begun = now_s(CLOCK_MONOTONIC), cpu = now_s(server->cpu);
+    for (int i = 0; i < CHANNELS * STREAMS; i++) {
+        slots[i] = (struct slot){ .load = load, .channel = i % CHANNELS };
+        issue(&slots[i]);
+    }
+    while (load->in_flight > 0) {
+        grpc_event event = grpc_completion_queue_next(load->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+        if (now_s(CLOCK_MONOTONIC) >= until)
+            load->running = false;
+        finished(event.tag);
+    }
+    if (cost) {
+        cost->cpu_s += now_s(server->cpu) - cpu;
+        cost->wall_s += now_s(CLOCK_MONOTONIC) - begun;
+        cost->calls += load->done;
+    }
+    for (int i = 0; i < CHANNELS * STREAMS; i++) {
+        grpc_metadata_array_destroy(&slots[i].initial);
+        grpc_metadata_array_destroy(&slots[i].trailing);
+    }
+}
+
+static void tell(const char *what, const struct cost *cost)
+{
+    printf("%-34s %9.0f calls/s %9.0f per CPU-second %7.2f us of CPU a call\n", what,
+           (double)cost->calls / cost->wall_s, (double)cost->calls / cost->cpu_s,
+           cost->cpu_s / (double)cost->calls * 1e6);
+}
+
+static void tell_machine(void)
+{
+    struct utsname name;
+    struct statfs fs;
+    uname(&name);
+    statfs(dir, &fs);
+    printf("Linux %s %s, %ld processors, store on file system type 0x%lx; %d connections x %d calls, mutual TLS, "
+           "%d callers and 1 in 100 new\n",
+           name.release, name.machine, sysconf(_SC_NPROCESSORS_ONLN), (long)fs.f_type, CHANNELS, STREAMS, PRINCIPALS);
+}
+
+static void compare(struct server *service, struct server *bare, double seconds)
+{
+    Oms__Catalog__V1__GetProductRequest get = OMS__CATALOG__V1__GET_PRODUCT_REQUEST__INIT;
+    Oms__Catalog__V1__SearchProductsRequest search = OMS__CATALOG__V1__SEARCH_PRODUCTS_REQUEST__INIT;
+    struct load loads[3];
+    struct server *servers[] = { bare, service, service };
+    struct cost costs[3] = { 0 };
+
+    get.by_case = OMS__CATALOG__V1__GET_PRODUCT_REQUEST__BY_SKU;
+    get.sku = (char *)"85123A-RED";
+    search.prefix = (char *)"hanging";
+    open_load(&loads[0], bare, GET, &get.base);
+    open_load(&loads[1], service, GET, &get.base);
+    open_load(&loads[2], service, SEARCH, &search.base);
+    for (int i = 0; i < 3; i++)
+        run_load(&loads[i], servers[i], 0.3, NULL);
+    /* In turns, so that what else the machine does weighs on all alike. */
+    for (double spent = 0; spent < seconds; spent += 3 * ROUND_S)
+        for (int i = 0; i < 3; i++)
+            run_load(&loads[i], servers[i], ROUND_S, &costs[i]);
+    tell("bare C core", &costs[0]);
+    tell("a service, without a unit", &costs[1]);
+    tell("a service, through a read unit", &costs[2]);
+
+    double per_call[3];
+    long failed = 0;
+    for (int i = 0; i < 3; i++) {
+        per_call[i] = costs[i].cpu_s / (double)costs[i].calls;
+        failed += loads[i].failed;
+        close_load(&loads[i]);
+    }
+    printf("failed calls: %ld\n", failed);
+    printf("figure: rpc_cpu_vs_bare %.2f ratio\n", per_call[1] / per_call[0]);
+    printf("figure: rpc_read_unit_cpu_vs_bare %.2f ratio\n", per_call[2] / per_call[0]);
+    if (failed > 0)
+        exit(EXIT_FAILURE);
+}
+
+static void forget(void)
+{
+    char command[64];
+    snprintf(command, sizeof(command), "rm -rf %s", dir);
+    if (system(command) != 0)
+        fprintf(stderr, "bench/rpc: %s is left\n", dir);
+}
+
+int main(int argc, char **argv)
+{
+    double seconds = 20;
+    if (argc > 1 && strcmp(argv[1], "service") == 0)
+        return service_process(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "bare") == 0)
+        return bare_process(argc - 1, argv + 1);
+    if (argc == 3 && strcmp(argv[1], "--seconds") == 0 && atof(argv[2]) > 0)
+        seconds = atof(argv[2]);
+    else if (argc != 1) {
+        fprintf(stderr, "usage: bench/rpc [--seconds N]\n");
+        return EXIT_FAILURE;
+    }
+
+    if (!mkdtemp(dir))
+        return EXIT_FAILURE;
+    atexit(forget);
+    certs_authority(dir, "ca");
+    certs_issue(dir, "ca", "svc-bench");
+    certs_issue(dir, "ca", "gateway");
+    tell_machine();
+
+    char *ca = path_in("ca.pem"), *cert = path_in("svc-bench.pem"), *key = path_in("svc-bench.key"),
+         *db = path_in("bench.db");
+    struct server service = { .name = "service" }, bare = { .name = "bare" };
+    spawn(&service, (char *[]){ argv[0], (char *)"service", (char *)"--store-path", db, (char *)"--tls-ca", ca,
+                                (char *)"--tls-cert", cert, (char *)"--tls-key", key, NULL });
+    spawn(&bare, (char *[]){ argv[0], (char *)"bare", ca, cert, key, NULL });
+    sleep(1); /* idle means idle: what start has left is done */
+    long idle_kb = status_kb(service.pid, "VmRSS:");
+    grpc_init();
+    compare(&service, &bare, seconds);
+    end(&service);
+    end(&bare);
+    grpc_shutdown_blocking();
+    printf("figure: service_idle_kb %ld kB\nfigure: start_ms %.0f ms\n", idle_kb, service.start_ms);
+    free(ca);
+    free(cert);
+    free(key);
+    free(db);
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,15 @@
+/* The two servers that bench/rpc compares, each a process of its own: same method, same bytes, same certificates. */
+#pragma once
+
+#include "oms/catalog/v1/catalog.pb-c.h"
+
+#define GET    "/oms.catalog.v1.CatalogService/GetProduct"     /* decode, check, encode */
+#define SEARCH "/oms.catalog.v1.CatalogService/SearchProducts" /* the same through a read unit that reads nothing */
+
+/* A product of some 200 bytes, static. */
+const Oms__Catalog__V1__Product *bench_product(void);
+
+int service_process(int argc, char **argv); /* the runtime as it is in production */
+/* C core's completion queue, one thread, posted calls, protobuf-c, and nothing else. argv: ca, cert, key; says its port
+ * on stderr as a service does. Ends with SIGTERM. */
+int bare_process(int argc, char **argv);
