@@ -22,6 +22,8 @@ struct service_spec {
     /* The service's own state, on the loop lane before anything is served; *ret_app goes to rpc_app. May be NULL. */
     int (*open)(struct service *service, void **ret_app);
     void (*close)(void *app);
+    /* Loop lane, before close: begins nothing more; stopped(arg) when nothing of it is under way. May be NULL. */
+    void (*stop)(void *app, void (*stopped)(void *), void *arg);
     /* Loop lane: the service's own log has grown to seq; several commits may be told as one. May be NULL. */
     void (*log_grown)(void *app, uint64_t seq);
 };

@@ -1,10 +1,10 @@
 /* BatchGetAvailability: asked of Redis first, and of the table for what is not there, which then goes to Redis. */
 #include "svc-inventory/availability.h"
 
+#include "svc-inventory/feed.h"
+
 #include <errno.h>
 #include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
 
 struct event availability_event(const AvailabilityChanged *payload)
 {
@@ -121,7 +121,7 @@ int availability_cached(struct rpc_call *call, const void *in, void *out)
 {
     const BatchGetAvailabilityRequest *req = in;
     struct inventory *inventory = rpc_app(call);
-    if (!inventory->cached)
+    if (!inventory->feed)
         return RPC_NOW;
 
     struct lookup *lookup = rpc_scratch(call, sizeof(*lookup));
@@ -137,7 +137,7 @@ int availability_cached(struct rpc_call *call, const void *in, void *out)
         .op = CACHE_GET,
         .n = req->n_skus,
         .keys = lookup->page.skus,
-        .epoch = inventory->epoch,
+        .epoch = feed_epoch(inventory->feed),
         .versions = lookup->page.versions,
         .values = lookup->page.values,
         .timeout_us = CACHE_TIMEOUT_US,
@@ -146,60 +146,6 @@ int availability_cached(struct rpc_call *call, const void *in, void *out)
     struct port *port = service_port(inventory->service);
     port->cache(port, &lookup->op);
     return RPC_LATER;
-}
-
-/* What was read from the table goes to Redis by itself; nobody waits for it. */
-struct repair {
-    struct cache_op op;
-    struct arena arena;
-};
-
-static void repaired(struct cache_op *op, int result)
-{
-    struct repair *repair = (struct repair *)((char *)op - offsetof(struct repair, op));
-    arena_finish(&repair->arena);
-    free(repair);
-}
-
-static int fill_repair(struct repair *repair, const struct availability_page *stored, const char *epoch)
-{
-    struct availability_page page;
-    int r = availability_page_init(&repair->arena, stored->n, &page);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < stored->n; i++) {
-        if (stored->versions[i] == 0)
-            continue;
-        page.skus[page.n] = arena_copy(&repair->arena, stored->skus[i], strlen(stored->skus[i]));
-        page.values[page.n] = stored->values[i];
-        page.versions[page.n] = stored->versions[i];
-        if (!page.skus[page.n++])
-            return -ENOMEM;
-    }
-    repair->op = (struct cache_op){
-        .op = CACHE_SET_IF_NEWER,
-        .n = page.n,
-        .keys = page.skus,
-        .epoch = arena_copy(&repair->arena, epoch, strlen(epoch)),
-        .versions = page.versions,
-        .values = page.values,
-        .timeout_us = CACHE_TIMEOUT_US,
-        .done = repaired,
-    };
-    return repair->op.epoch ? 0 : -ENOMEM;
-}
-
-static void repair_cache(struct inventory *inventory, const struct availability_page *stored)
-{
-    struct repair *repair = malloc(sizeof(*repair));
-    if (!repair)
-        return;
-    arena_init(&repair->arena, 1 << 20);
-    struct port *port = service_port(inventory->service);
-    if (fill_repair(repair, stored, inventory->epoch) < 0 || repair->op.n == 0)
-        repaired(&repair->op, -ENOMEM);
-    else
-        port->cache(port, &repair->op);
 }
 
 /* Fills what is missing of the page; *ret_stored gets that alone. */
@@ -218,8 +164,8 @@ static int read_missing(struct txn *txn, struct availability_page *page, struct 
 
     struct rows rows;
     int r = txn_query_many(txn, &rows,
-                           "WITH wanted (place, sku) AS (VALUES ($1, $2)) "
-                           "SELECT CAST(w.place AS BIGINT), a.available, a.version "
+                           "WITH wanted (place, sku) AS (VALUES (CAST($1 AS BIGINT), CAST($2 AS TEXT))) "
+                           "SELECT w.place, a.available, a.version "
                            "FROM wanted w JOIN availability a ON a.sku = w.sku",
                            n, 2, values);
     if (r < 0)
@@ -256,6 +202,6 @@ int availability_stored(struct rpc_call *call, struct txn *txn, const void *in, 
     if (r < 0)
         return r;
     if (lookup->answered)
-        repair_cache(inventory, &stored);
+        feed_repair(inventory->feed, &stored);
     return fill_reply(txn->arena, &page, out);
 }

@@ -75,7 +75,7 @@ int book_open(struct txn *txn, const char *const *skus, size_t n, struct book *r
 
     struct rows rows;
     r = txn_query_many(txn, &rows,
-                       "WITH wanted (sku) AS (VALUES ($1)) SELECT w.sku, v.stocked, a.version, "
+                       "WITH wanted (sku) AS (VALUES (CAST($1 AS TEXT))) SELECT w.sku, v.stocked, a.version, "
                        "s.location_id, s.on_hand, s.reserved, s.version FROM wanted w "
                        "LEFT JOIN variant v ON v.sku = w.sku LEFT JOIN availability a ON a.sku = w.sku "
                        "LEFT JOIN stock s ON s.sku = w.sku LEFT JOIN location l ON l.location_id = s.location_id "

@@ -4,16 +4,18 @@
 #include "svc-inventory/availability.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BEAT_US      1000000 /* how soon a lost cache is noticed, and a failed write tried again */
-#define PAGE_MAX     500
-#define ENTRIES_MAX  128
-#define ARENA_BUDGET (ENTRIES_MAX * (LOG_PAYLOAD_MAX + 4096))
-#define SKU_SIZE     65
+#define BEAT_US       1000000 /* how soon a lost cache is noticed, and a failed write tried again */
+#define PAGE_MAX      500
+#define ENTRIES_MAX   128
+#define ARENA_BUDGET  (ENTRIES_MAX * (LOG_PAYLOAD_MAX + 4096))
+#define REPAIR_BUDGET (1 << 20)
+#define SKU_SIZE      65
 
 static const char *const mark_key = ""; /* no SKU is empty */
 
@@ -26,7 +28,10 @@ struct feed {
     struct task task;
     struct cache_op op;
     char epoch[INCARNATION_MAX];
-    bool busy, closing, off;
+    bool busy, off;
+    atomic_int repairs;      /* under way */
+    void (*stopped)(void *); /* NULL: not to stop */
+    void *stopped_arg;
     int read_result;
 
     bool everything;      /* being told, else the log is followed */
@@ -41,11 +46,13 @@ struct feed {
 
 #define FEED_OF(pointer, member) ((struct feed *)((char *)(pointer)-offsetof(struct feed, member)))
 
-static void free_feed(struct feed *feed)
+/* Nothing is under way any more: the next thing may begin, unless the feed is to stop. */
+static bool rest(struct feed *feed)
 {
-    feed->port->timer_stop(feed->port, &feed->beat);
-    arena_finish(&feed->arena);
-    free(feed);
+    feed->busy = false;
+    if (feed->stopped && feed->repairs == 0)
+        feed->stopped(feed->stopped_arg);
+    return feed->stopped;
 }
 
 static int read_everything(struct txn *txn, struct feed *feed)
@@ -157,11 +164,8 @@ static void page_told(struct feed *feed)
 static void telling_done(struct cache_op *op, int result)
 {
     struct feed *feed = FEED_OF(op, op);
-    feed->busy = false;
-    if (feed->closing) {
-        free_feed(feed);
+    if (rest(feed))
         return;
-    }
     if (result == 0) {
         page_told(feed);
         return;
@@ -193,11 +197,10 @@ static void tell(struct task *task)
 {
     struct feed *feed = FEED_OF(task, task);
     bool failed = feed->read_result < 0 || (feed->page_mark && add_mark(feed) < 0);
-    if (failed || feed->closing || feed->page.n == 0) {
-        feed->busy = false;
-        if (feed->closing)
-            free_feed(feed);
-        else if (failed)
+    if (failed || feed->stopped || feed->page.n == 0) {
+        if (rest(feed))
+            return;
+        if (failed)
             begin_anew(feed);
         else
             page_told(feed);
@@ -219,11 +222,8 @@ static void tell(struct task *task)
 static void mark_answered(struct cache_op *op, int result)
 {
     struct feed *feed = FEED_OF(op, op);
-    feed->busy = false;
-    if (feed->closing) {
-        free_feed(feed);
+    if (rest(feed))
         return;
-    }
     if (result < 0 || feed->answered_mark != feed->mark)
         begin_anew(feed);
     if (result == 0)
@@ -276,21 +276,97 @@ int feed_create(struct service *service, const char *epoch, struct feed **ret_fe
     return 0;
 }
 
+const char *feed_epoch(const struct feed *feed)
+{
+    return feed->epoch;
+}
+
 void feed_log_grown(struct feed *feed, uint64_t seq)
 {
-    if (!feed)
-        return;
     feed->head = seq;
-    if (!feed->busy && !feed->everything)
+    if (!feed->busy && !feed->everything && !feed->stopped)
         go_on(feed);
+}
+
+void feed_stop(struct feed *feed, void (*stopped)(void *), void *arg)
+{
+    feed->stopped = stopped;
+    feed->stopped_arg = arg;
+    feed->port->timer_stop(feed->port, &feed->beat);
+    if (!feed->busy)
+        rest(feed);
 }
 
 void feed_destroy(struct feed *feed)
 {
     if (!feed)
         return;
-    feed->closing = true;
-    feed->port->timer_stop(feed->port, &feed->beat);
-    if (!feed->busy)
-        free_feed(feed);
+    arena_finish(&feed->arena);
+    free(feed);
+}
+
+/* --- repairs --- */
+
+struct repair {
+    struct cache_op op;
+    struct feed *feed;
+    struct arena arena;
+};
+
+static void free_repair(struct repair *repair)
+{
+    arena_finish(&repair->arena);
+    free(repair);
+}
+
+static void repaired(struct cache_op *op, int result)
+{
+    struct repair *repair = (struct repair *)((char *)op - offsetof(struct repair, op));
+    struct feed *feed = repair->feed;
+    free_repair(repair);
+    if (atomic_fetch_sub(&feed->repairs, 1) == 1 && feed->stopped && !feed->busy)
+        rest(feed);
+}
+
+static int fill_repair(struct repair *repair, const struct availability_page *missed)
+{
+    struct availability_page page;
+    int r = availability_page_init(&repair->arena, missed->n, &page);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < missed->n; i++) {
+        if (missed->versions[i] == 0)
+            continue;
+        page.skus[page.n] = arena_copy(&repair->arena, missed->skus[i], strlen(missed->skus[i]));
+        page.values[page.n] = missed->values[i];
+        page.versions[page.n] = missed->versions[i];
+        if (!page.skus[page.n++])
+            return -ENOMEM;
+    }
+    repair->op = (struct cache_op){
+        .op = CACHE_SET_IF_NEWER,
+        .n = page.n,
+        .keys = page.skus,
+        .epoch = repair->feed->epoch,
+        .versions = page.versions,
+        .values = page.values,
+        .timeout_us = CACHE_TIMEOUT_US,
+        .done = repaired,
+    };
+    return 0;
+}
+
+void feed_repair(struct feed *feed, const struct availability_page *page)
+{
+    struct repair *repair = malloc(sizeof(*repair));
+    if (!repair)
+        return;
+    repair->feed = feed;
+    arena_init(&repair->arena, REPAIR_BUDGET);
+    if (fill_repair(repair, page) < 0 || repair->op.n == 0) {
+        free_repair(repair);
+        return;
+    }
+    atomic_fetch_add(&feed->repairs, 1);
+    feed->port->cache(feed->port, &repair->op);
 }

@@ -10,8 +10,14 @@
 
 struct feed;
 
+struct availability_page;
+
 /* 0 or -ENOMEM. It begins by itself. */
 int feed_create(struct service *service, const char *epoch, struct feed **ret_feed);
-void feed_log_grown(struct feed *feed, uint64_t seq); /* NULL is harmless */
-/* It ends once what it has under way is done. NULL is harmless. */
-void feed_destroy(struct feed *feed);
+const char *feed_epoch(const struct feed *feed);
+void feed_log_grown(struct feed *feed, uint64_t seq);
+/* What a reader missed goes to Redis by itself; nobody waits for it. Versions of 0 are left out. Any lane. */
+void feed_repair(struct feed *feed, const struct availability_page *page);
+/* stopped(arg) when nothing is under way. */
+void feed_stop(struct feed *feed, void (*stopped)(void *), void *arg);
+void feed_destroy(struct feed *feed); /* after feed_stop; NULL is harmless */

@@ -13,9 +13,7 @@ struct feed;
 /* The service's own state, rpc_app. */
 struct inventory {
     struct service *service;
-    bool cached; /* Redis is asked at all */
-    char epoch[INCARNATION_MAX];
-    struct feed *feed;
+    struct feed *feed; /* NULL: Redis is not used */
 };
 
 /* Who may see what is on the shelves: everybody. */

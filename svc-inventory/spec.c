@@ -4,7 +4,6 @@
 #include "svc-inventory/product.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,33 +36,28 @@ static struct option options[] = {
     {},
 };
 
-static int read_epoch(struct txn *txn, void *arg)
+static int read_head(struct txn *txn, void *arg)
 {
-    struct inventory *inventory = arg;
-    struct log_position at;
-    int r = log_position(txn, &at);
-    if (r == 0)
-        snprintf(inventory->epoch, sizeof(inventory->epoch), "%s", at.incarnation);
-    return r;
+    return log_position(txn, arg);
+}
+
+/* The log's incarnation is the cache's epoch: what a database that was restored from a backup told before is void. */
+static int start_feed(struct inventory *inventory)
+{
+    struct log_position head;
+    struct arena arena;
+    arena_init(&arena, 4096);
+    struct unit unit = { .run = read_head, .arg = &head, .arena = &arena };
+    int r = store_write_now(service_store(inventory->service), &unit);
+    arena_finish(&arena);
+    return r < 0 ? r : feed_create(inventory->service, head.incarnation, &inventory->feed);
 }
 
 static void close_inventory(void *app)
 {
     struct inventory *inventory = app;
-    if (!inventory)
-        return;
     feed_destroy(inventory->feed);
     free(inventory);
-}
-
-static int start_feed(struct inventory *inventory)
-{
-    struct arena arena;
-    arena_init(&arena, 4096);
-    struct unit unit = { .run = read_epoch, .arg = inventory, .arena = &arena };
-    int r = store_write_now(service_store(inventory->service), &unit);
-    arena_finish(&arena);
-    return r < 0 ? r : feed_create(inventory->service, inventory->epoch, &inventory->feed);
 }
 
 static int open_inventory(struct service *service, void **ret_app)
@@ -72,8 +66,8 @@ static int open_inventory(struct service *service, void **ret_app)
     if (!inventory)
         return -ENOMEM;
     inventory->service = service;
-    inventory->cached = strcmp(config_text((struct option *const[]){ options, NULL }, "cache"), "off") != 0;
-    int r = inventory->cached ? start_feed(inventory) : 0;
+    bool cached = strcmp(config_text((struct option *const[]){ options, NULL }, "cache"), "off") != 0;
+    int r = cached ? start_feed(inventory) : 0;
     if (r < 0) {
         close_inventory(inventory);
         return r;
@@ -82,10 +76,20 @@ static int open_inventory(struct service *service, void **ret_app)
     return 0;
 }
 
+static void stop_inventory(void *app, void (*stopped)(void *), void *arg)
+{
+    struct inventory *inventory = app;
+    if (inventory->feed)
+        feed_stop(inventory->feed, stopped, arg);
+    else
+        stopped(arg);
+}
+
 static void log_grown(void *app, uint64_t seq)
 {
     struct inventory *inventory = app;
-    feed_log_grown(inventory->feed, seq);
+    if (inventory->feed)
+        feed_log_grown(inventory->feed, seq);
 }
 
 const struct service_spec inventory_service = {
@@ -97,5 +101,6 @@ const struct service_spec inventory_service = {
     .migrations = inventory_migrations,
     .open = open_inventory,
     .close = close_inventory,
+    .stop = stop_inventory,
     .log_grown = log_grown,
 };

@@ -63,7 +63,7 @@ static int apply_product(struct txn *txn, const struct log_entry *entry, const v
     int64_t newer = txn_exec(txn,
                              "INSERT INTO priced_product (product_id, version) VALUES ($1, $2) "
                              "ON CONFLICT (product_id) DO UPDATE SET version = excluded.version "
-                             "WHERE priced_product.version < excluded.version OR $3 = 1",
+                             "WHERE priced_product.version < excluded.version OR CAST($3 AS BIGINT) = 1",
                              T(product->product_id), I(product->version), I(entry->snapshot));
     return newer <= 0 ? (int)newer : write_prices(txn, product);
 }
@@ -117,10 +117,11 @@ int prices_read(struct txn *txn, PlaceLine *const *lines, size_t n, struct price
     if (r < 0)
         return r;
     struct rows rows;
-    r = txn_query_many(txn, &rows,
-                       "WITH wanted (sku) AS (VALUES ($1)) SELECT p.sku, p.title, p.price_minor, p.currency, p.stocked "
-                       "FROM wanted JOIN price p ON p.sku = wanted.sku",
-                       n_skus, 1, skus);
+    r = txn_query_many(
+        txn, &rows,
+        "WITH wanted (sku) AS (VALUES (CAST($1 AS TEXT))) SELECT p.sku, p.title, p.price_minor, p.currency, p.stocked "
+        "FROM wanted JOIN price p ON p.sku = wanted.sku",
+        n_skus, 1, skus);
     if (r < 0)
         return r;
 

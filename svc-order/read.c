@@ -100,7 +100,7 @@ static int read_lines(struct txn *txn, Order *const *orders, size_t n)
         ids[i] = T(orders[i]->order_id);
     struct rows rows;
     int r = txn_query_many(txn, &rows,
-                           "WITH wanted (order_id) AS (VALUES ($1)) "
+                           "WITH wanted (order_id) AS (VALUES (CAST($1 AS TEXT))) "
                            "SELECT l.order_id, l.sku, l.title, l.quantity, l.unit_minor "
                            "FROM wanted JOIN order_line l ON l.order_id = wanted.order_id ORDER BY l.order_id, l.place",
                            n, 1, ids);

@@ -199,12 +199,21 @@ static void relay_stopped(void *arg)
     consumers_stop(service->consumers, consumers_stopped, service);
 }
 
+static void app_stopped(void *arg)
+{
+    struct service *service = arg;
+    relay_stop(service->relay, relay_stopped, service);
+}
+
 void service_stop(struct service *service, void (*stopped)(void *), void *arg)
 {
     service->on_stopped = stopped;
     service->on_stopped_arg = arg;
     atomic_store(&service->stopping, true);
-    relay_stop(service->relay, relay_stopped, service);
+    if (service->spec->stop)
+        service->spec->stop(service->app, app_stopped, service);
+    else
+        app_stopped(service);
 }
 
 void service_destroy(struct service *service)

@@ -1,0 +1,62 @@
+/* A shop: both services in a simulated world where nothing goes wrong, and calls to them by anybody. */
+#pragma once
+
+#include "mesh/service.h"
+#include "svc-inventory/api.h"
+#include "tests/sim/world.h"
+
+#include "api.h"
+
+struct shop {
+    struct world *world;
+    struct node *inventory, *order, *client;
+    struct arena arena; /* of replies and of what tests make; until shop_close */
+    uint64_t requests;
+};
+
+void shop_open(struct shop *s, uint64_t seed);
+void shop_close(struct shop *s);
+
+/* Who calls. */
+extern const struct caller anna, bert /* customers */, staff, erp, depot, order_process;
+
+/* One call and its end. */
+struct asked {
+    struct shop *shop;
+    struct outcall call;
+    const ProtobufCMessageDescriptor *type;
+    bool done;
+    enum rpc_code code;
+    const char *reason, *message, *field; /* of the first field that BadRequest names, or "" */
+    const char *resource;                 /* that ResourceInfo names, or "" */
+    struct rpc_status status;
+    void *reply; /* NULL if it failed */
+};
+/* method "PlaceOrder": its service is found by itself. The end comes while the world runs. */
+struct asked *ask_begin(struct shop *s, const struct caller *who, const char *method, const void *request);
+/* Until it has ended. */
+const struct asked *ask_end(struct asked *a);
+const struct asked *ask(struct shop *s, const struct caller *who, const char *method, const void *request);
+/* The reply of a call that succeeds. */
+void *get(struct shop *s, const struct caller *who, const char *method, const void *request);
+/* Checks how a call failed; "" as field: none is named. */
+void ck_refused(const struct asked *a, enum rpc_code code, const char *reason, const char *field);
+/* A request id that nobody had. */
+char *fresh(struct shop *s);
+
+/* The first cell of a query's first row, as a number; what has been written so far is seen. */
+#define NUMBER(shop, node, sql) shop_number(shop, node, SQL(sql))
+int64_t shop_number(struct shop *s, struct node *node, const char *sql);
+/* Until all is quiet: consumers and outboxes have nothing left to do. */
+void shop_settle(struct shop *s);
+
+/* --- stock and catalogue, in one line each --- */
+
+Money *money(struct shop *s, const char *currency, int64_t units, int32_t nanos);
+/* A product of one stocked variant whose SKU is its id. */
+Product *product(struct shop *s, const char *sku, int64_t units, int32_t nanos);
+void add_variant(struct shop *s, Product *p, const char *sku, int64_t units, bool stocked);
+const Product *upsert(struct shop *s, Product *p);
+/* Locations L1 and L2, in this order of priority. */
+void open_locations(struct shop *s);
+void stock(struct shop *s, const char *sku, const char *location_id, int64_t delta);
