@@ -154,7 +154,7 @@ int rpc_fail_missing(struct rpc_call *call, const char *type, const char *name);
 /* Adds to the error just made. */
 void rpc_error_meta(struct rpc_call *call, const char *key, const char *value);
 void rpc_error_resource(struct rpc_call *call, const char *type, const char *name); /* ResourceInfo */
-void rpc_error_retry(struct rpc_call *call, int64_t delay_us); /* RetryInfo */
+void rpc_error_retry(struct rpc_call *call, int64_t delay_us);                      /* RetryInfo */
 
 /* --- paging (AIP-158): opaque tokens that hold a keyset and are refused when forged or of another query --- */
 /* 0 or rpc_fail_field("page_token", "PAGE_TOKEN_INVALID"). Fields are texts; an empty token gives NULLs. */

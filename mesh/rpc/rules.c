@@ -153,7 +153,7 @@ static int check_absent(struct rpc_call *call, const struct schema_message *type
 {
     for (size_t i = 0; i < type->n_fields; i++) {
         const struct schema_field *field = &type->fields[i];
-        if (seen[i] > 0 || field->in_oneof || (!field->required && (!field->ranged || field->repeated)))
+        if (seen[i] > 0 || field->oneof >= 0 || (!field->required && (!field->ranged || field->repeated)))
             continue;
         const struct schema_field single = { .name = field->name };
         const struct place place = { .up = up, .field = &single };

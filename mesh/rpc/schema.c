@@ -256,7 +256,7 @@ static bool fill_field(struct schema *s, const Google__Protobuf__FieldDescriptor
         .number = (uint32_t)from->number,
         .type = (enum field_type)from->type,
         .repeated = from->label == GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_REPEATED,
-        .in_oneof = from->has_oneof_index,
+        .oneof = from->has_oneof_index ? from->oneof_index : -1,
     };
     apply_field_rule(s, from->options, field);
     if (field->type != TYPE_MESSAGE && field->type != TYPE_ENUM)

@@ -29,7 +29,8 @@ struct schema_field {
     const char *name, *json_name;
     uint32_t number;
     enum field_type type;
-    bool repeated, in_oneof;
+    bool repeated;
+    int oneof;                                               /* which one of its message, -1: none */
     const struct schema_message *message;                    /* TYPE_MESSAGE */
     const Google__Protobuf__EnumDescriptorProto *enumerated; /* TYPE_ENUM */
     /* mesh.v1.FieldRule with its defaults filled in. */
