@@ -109,6 +109,18 @@ static int send_reply(nghttp2_session *session, nghttp2_frame *frame, const uint
     return exchange_send(source->ptr, &edge->link.reactor->out, header, n);
 }
 
+/* A client that is still sending after its answer is told to stop, and only now: a reset that is queued behind the
+ * answer would take its place. */
+static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *data)
+{
+    if (frame->hd.type != NGHTTP2_HEADERS || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+        return 0;
+    struct exchange *x = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    if (x && !x->call.request_ended)
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
+    return 0;
+}
+
 static nghttp2_session_callbacks *callbacks(void)
 {
     static nghttp2_session_callbacks *made;
@@ -122,6 +134,7 @@ static nghttp2_session_callbacks *callbacks(void)
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, on_data_chunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(made, on_stream_close);
     nghttp2_session_callbacks_set_send_data_callback(made, send_reply);
+    nghttp2_session_callbacks_set_on_frame_send_callback(made, on_frame_sent);
     return made;
 }
 

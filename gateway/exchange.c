@@ -326,8 +326,6 @@ static void done(struct exchange *x)
     x->state = REPLY_DONE;
     alarm_stop(&x->deadline);
     discard_request(x);
-    if (!x->call.request_ended)
-        edge_reset(x->edge, x->stream, NGHTTP2_NO_ERROR);
 }
 
 void exchange_only(struct exchange *x, enum rpc_code code, const nghttp2_nv *nva, size_t n)

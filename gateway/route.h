@@ -19,8 +19,8 @@ struct server {
     void (*abort)(struct exchange *x);
 };
 
-#define ROUTE_ANY_PROCESS (-1) /* the one that the metadata mesh-service names */
-#define ROUTE_NO_PROCESS  (-2) /* the gateway's own */
+#define ROUTE_ANY_PROCESS (-1)   /* the one that the metadata mesh-service names */
+#define ROUTE_NO_PROCESS  (-100) /* the gateway's own; no errno that is used here */
 #define PROCESSES_MAX     16
 
 struct route {
