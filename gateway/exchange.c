@@ -58,6 +58,11 @@ static void drop_fields(struct exchange *x)
     fields_finish(&x->extra);
 }
 
+void exchange_shed(struct exchange *x)
+{
+    drop_fields(x);
+}
+
 static void empty_reply(struct exchange *x)
 {
     x->gateway->buffered -= pipe_held(&x->reply);

@@ -84,6 +84,9 @@ void exchange_request_taken(struct exchange *x, size_t n);
 /* Whoever held x->call open is done with it. */
 void exchange_release(struct exchange *x);
 
+/* The request's headers are not needed any more: for exchanges that last. */
+void exchange_shed(struct exchange *x);
+
 /* --- messages, for servers of the gateway's own --- */
 /* The next whole message of the request. 1: there is one, until the next call; 0: not yet, or no more; -EMSGSIZE when
  * it is larger than 32 KiB; -EOPNOTSUPP when it is compressed. */

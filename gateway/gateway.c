@@ -3,6 +3,7 @@
 
 #include "gateway/edge.h"
 #include "gateway/forward.h"
+#include "gateway/hub.h"
 #include "gateway/local.h"
 #include "gateway/tls.h"
 #include "mesh/base/say.h"
@@ -25,6 +26,7 @@ static const struct route_own own[] = {
     { "/grpc.health.v1.Health/Watch", &local_watch },
     { "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", &local_reflect },
     { "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &local_reflect },
+    { "/oms.order.v1.OrderService/WatchOrder", &hub_watch_order },
     {},
 };
 
@@ -83,7 +85,8 @@ static int open_parts(struct gateway *gateway)
         return -EINVAL;
     gateway->routes = routes_create(schema_builtin(), &forward_server, own);
     gateway->local = gateway->routes ? local_create(gateway) : NULL;
-    if (!gateway->local)
+    gateway->hub = gateway->local ? hub_create(gateway) : NULL;
+    if (!gateway->hub)
         return -ENOMEM;
     int r = open_behind(gateway);
     return r < 0 ? r : open_front(gateway);
@@ -167,6 +170,7 @@ static void notice_given(struct alarm *alarm)
     listener_destroy(gateway->listener_tls);
     gateway->listener = gateway->listener_tls = NULL;
     local_leave(gateway->local);
+    hub_leave(gateway->hub);
     edges_leave(gateway);
     gateway->grace_until_us = wheel_now_us() + gateway->grace_us;
     wait_for_calls(alarm);
@@ -205,6 +209,12 @@ static void close_last(void *arg)
     uv_close((uv_handle_t *)&((struct gateway *)arg)->ending, all_closed);
 }
 
+static void hub_gone(void *arg)
+{
+    struct gateway *gateway = arg;
+    reactor_finish(&gateway->reactor, close_last, gateway);
+}
+
 /* Handles close in a turn of the loop each: first connections, then what they live on. */
 static void on_ending(uv_idle_t *idle)
 {
@@ -212,7 +222,7 @@ static void on_ending(uv_idle_t *idle)
     if (gateway->reactor.n_links)
         return;
     uv_idle_stop(idle);
-    reactor_finish(&gateway->reactor, close_last, gateway);
+    hub_destroy(gateway->hub, hub_gone, gateway);
 }
 
 void gateway_destroy(struct gateway *gateway, void (*destroyed)(void *), void *arg)

@@ -149,8 +149,10 @@ static void close_handle(uv_handle_t *handle, void *arg)
 
 void stage_close(struct stage *stage)
 {
-    gateway_destroy(stage->gateway, set_true, &stage->destroyed);
-    stage_until(stage, stage->destroyed);
+    if (stage->gateway) {
+        gateway_destroy(stage->gateway, set_true, &stage->destroyed);
+        stage_until(stage, stage->destroyed);
+    }
     for (int i = 0; i < STAGE_BACKENDS; i++)
         drop_backend(&stage->order[i]);
     drop_backend(&stage->inventory);

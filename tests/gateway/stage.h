@@ -30,6 +30,7 @@ enum { STAGE_TLS = 1, STAGE_TWO = 2, STAGE_TINY = 4 };
 void stage_open(struct stage *stage, int how);
 /* The same with a port whose calls the test answers itself; its clocks are set. */
 void stage_open_on(struct stage *stage, int how, const struct port *port);
+/* gateway NULL: the test has destroyed it itself. */
 void stage_close(struct stage *stage);
 struct peer *stage_client(struct stage *stage);
 /* authorization line of a caller with these roles; static buffer. */
