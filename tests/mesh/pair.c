@@ -25,6 +25,17 @@ static int note(struct txn *txn, const char *op, const char *key, const char *wh
                     T(key), T(what));
 }
 
+static int carry_out(struct txn *txn, const char *op, const char *key)
+{
+    Oms__Event__V1__AvailabilityChanged changed = OMS__EVENT__V1__AVAILABILITY_CHANGED__INIT;
+    changed.sku = (char *)op;
+    const struct event event = {
+        .type = OMS__EVENT__V1__EVENT_TYPE__AVAILABILITY_CHANGED, .key = key, .owner = "", .payload = &changed.base
+    };
+    int r = note(txn, op, key, "reserve");
+    return r < 0 ? r : log_append(txn, &event);
+}
+
 static int reserve(struct rpc_call *call, struct txn *txn, const void *in, void *out)
 {
     const Oms__Inventory__V1__ReserveStockRequest *request = in;
@@ -34,17 +45,7 @@ static int reserve(struct rpc_call *call, struct txn *txn, const void *in, void 
     if (pair->busy && strncmp(request->order_id, "busy", 4) == 0)
         return rpc_fail(call, RPC_UNAVAILABLE, "BUSY", "not now");
     response->reservation_id = request->request_id;
-
-    Oms__Event__V1__AvailabilityChanged changed = OMS__EVENT__V1__AVAILABILITY_CHANGED__INIT;
-    changed.sku = request->request_id;
-    const struct event event = {
-        .type = OMS__EVENT__V1__EVENT_TYPE__AVAILABILITY_CHANGED,
-        .key = request->order_id,
-        .owner = "",
-        .payload = &changed.base,
-    };
-    int r = note(txn, request->request_id, request->order_id, "reserve");
-    return r < 0 ? r : log_append(txn, &event);
+    return carry_out(txn, request->request_id, request->order_id);
 }
 
 static int release(struct rpc_call *call, struct txn *txn, const void *in, void *out)
@@ -130,6 +131,7 @@ static int fire(struct txn *txn, const char *key, int64_t due_us)
 static int hear(struct txn *txn, const struct log_entry *entry, const void *payload)
 {
     const Oms__Event__V1__AvailabilityChanged *changed = payload;
+    pair->heard++;
     if (pair->refuse_events > 0) {
         pair->refuse_events--;
         return -EINVAL;
@@ -202,15 +204,19 @@ void pair_end(struct pair *p)
 struct attempt {
     struct unit unit;
     struct arena arena;
+    struct node *node;
     bool done;
     int result;
     struct attempt *next;
 };
 static struct attempt *attempts;
 
+/* A machine whose disk is doomed cannot tell anybody any more. */
 static void attempt_done(struct unit *unit, int result)
 {
     struct attempt *attempt = (struct attempt *)unit;
+    if (disk_doomed(node_disk(attempt->node)))
+        return;
     attempt->done = true;
     attempt->result = result;
 }
@@ -220,6 +226,7 @@ static struct attempt *begin_attempt(struct node *node, int (*run)(struct txn *,
     struct attempt *attempt = calloc(1, sizeof(*attempt));
     arena_init(&attempt->arena, 1 << 20);
     attempt->unit = (struct unit){ .run = run, .arg = arg, .arena = &attempt->arena, .done = attempt_done };
+    attempt->node = node;
     attempt->next = attempts;
     attempts = attempt;
     store_write(service_store(node_service(node)), &attempt->unit);
@@ -298,6 +305,28 @@ void pair_send(struct pair *p, const char *key, int first, int n)
 {
     while (!pair_sending(p, key, first, n))
         ck_assert(world_step(p->world));
+}
+
+struct happening {
+    const char *key;
+    int first, n;
+};
+
+static int run_happening(struct txn *txn, void *arg)
+{
+    const struct happening *h = arg;
+    int r = 0;
+    for (int i = h->first; r == 0 && i < h->first + h->n; i++) {
+        char *op = arena_printf(txn->arena, "%s-%d", h->key, i);
+        r = op ? carry_out(txn, op, h->key) : -ENOMEM;
+    }
+    return r;
+}
+
+void pair_happen(struct pair *p, const char *key, int first, int n)
+{
+    struct happening happening = { key, first, n };
+    ck_assert_int_eq(pair_do(p->receiver, run_happening, &happening), 0);
 }
 
 struct undo {

@@ -22,6 +22,7 @@ struct pair {
     bool busy;           /* the receiver answers busy orders with UNAVAILABLE */
     int refuse_outcomes; /* so many outcomes of the sender fail with -EINVAL */
     int refuse_events;   /* so many events, too */
+    int64_t heard;       /* events applied, also in runs that were rolled back */
     int64_t fired_us;    /* when the last timer fired, on the sender's wall clock */
     struct deliverer deliverers[4];
     struct consumer consumers[2];
@@ -40,6 +41,8 @@ void pair_send(struct pair *p, const char *key, int first, int n);
 bool pair_sending(struct pair *p, const char *key, int first, int n);
 void pair_undo(struct pair *p, const char *key, int number);
 void pair_timer(struct pair *p, const char *key, int64_t due_us);
+/* One transaction of the receiver that reserves first … first + n - 1 for the key, asked by nobody. */
+void pair_happen(struct pair *p, const char *key, int first, int n);
 /* One transaction of a node; its result. */
 int pair_do(struct node *node, int (*run)(struct txn *txn, void *arg), void *arg);
 
