@@ -202,6 +202,6 @@ int availability_stored(struct rpc_call *call, struct txn *txn, const void *in, 
     if (r < 0)
         return r;
     if (lookup->answered)
-        feed_repair(inventory->feed, &stored);
+        cache_repair(service_port(inventory->service), inventory->feed, &stored);
     return fill_reply(txn->arena, &page, out);
 }
