@@ -5,6 +5,7 @@
 #include "mesh/rpc/reflection.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 

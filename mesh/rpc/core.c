@@ -16,6 +16,12 @@
 /* C core logs a line per bad frame: a peer must not fill our disk. */
 #define LOG_LINES_PER_SECOND 5
 
+/* Debian builds abseil with its mutexes' search for deadlocks switched on, a twelfth of what a call costs. Weak, and by
+ * its name of today: where it is called otherwise, it stays on. */
+extern void
+set_deadlock_detection(int mode) __asm__("_ZN4absl7debian329SetMutexDeadlockDetectionModeENS0_15OnDeadlockCycleE")
+    __attribute__((weak));
+
 static void tell_log(gpr_log_func_args *args)
 {
     static _Atomic int64_t window; /* second << 16 | lines in it */
@@ -64,25 +70,36 @@ void rpc_core_post(struct rpc_core *core, struct task *task)
     pthread_mutex_unlock(&core->lock);
 }
 
+static __thread const struct rpc_core *polled_here;
+
+bool rpc_core_here(const struct rpc_core *core)
+{
+    return polled_here == core;
+}
+
 static void *poll_queue(void *arg)
 {
     struct rpc_core *core = arg;
+    polled_here = core;
+    if (core->pause)
+        core->pause(core->pause_arg);
     pthread_setname_np(pthread_self(), "rpc");
 
     for (int handled = 0;;) {
-        gpr_timespec until = handled > 0 ? gpr_inf_past(GPR_CLOCK_MONOTONIC) : gpr_inf_future(GPR_CLOCK_MONOTONIC);
+        gpr_timespec until =
+            core->pause_wanted ? gpr_inf_past(GPR_CLOCK_MONOTONIC) : gpr_inf_future(GPR_CLOCK_MONOTONIC);
         grpc_event event = grpc_completion_queue_next(core->queue, until, NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             break;
         if (event.type == GRPC_OP_COMPLETE) {
             struct tag *tag = event.tag;
             tag->run(tag, event.success != 0);
-            if (++handled < EVENTS_PER_PAUSE)
+            if (!core->pause_wanted || ++handled < EVENTS_PER_PAUSE)
                 continue;
         }
         handled = 0;
-        if (core->pause)
-            core->pause(core->pause_arg);
+        core->pause_wanted = false;
+        core->pause(core->pause_arg);
     }
     if (core->pause)
         core->pause(core->pause_arg);
@@ -130,6 +147,8 @@ int rpc_core_create(struct port *port, const char *process, const char *peers, c
     /* Before the first use: later readers of the log function take no lock. */
     gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
     gpr_set_log_function(tell_log);
+    if (set_deadlock_detection)
+        set_deadlock_detection(0);
     grpc_init();
 
     core->port = port;
@@ -157,6 +176,11 @@ void rpc_core_on_pause(struct rpc_core *core, void (*pause)(void *arg), void *ar
 {
     core->pause = pause;
     core->pause_arg = arg;
+}
+
+void rpc_core_pause_soon(struct rpc_core *core)
+{
+    core->pause_wanted = true;
 }
 
 void rpc_core_bearer(struct rpc_core *core, const char *token)

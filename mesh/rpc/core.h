@@ -28,6 +28,7 @@ struct rpc_core {
     bool running;
     void (*pause)(void *arg); /* see rpc_core_on_pause */
     void *pause_arg;
+    bool pause_wanted;
 
     pthread_mutex_t lock; /* the three below */
     struct task *first, **last;
@@ -42,6 +43,9 @@ struct rpc_core {
     bool closing;
     struct peer *peers;
 };
+
+/* Whether this is the rpc lane. */
+bool rpc_core_here(const struct rpc_core *core);
 
 /* client.c: cancels all calls and waits for their ends. */
 void rpc_calls_end(struct rpc_core *core);

@@ -10,7 +10,8 @@
 struct port;
 struct dispatch;
 
-/* How a transport is told. Both may come on any lane, never inside dispatch_begin unless it answers at once. */
+/* How a transport is told. Both may come on any lane, never inside dispatch_begin unless it answers at once. The bytes
+ * and texts stay as they are until dispatch_writable, or dispatch_release; the status itself only for the call. */
 struct rpc_transport {
     /* A message of a stream, valid until the transport has called dispatch_writable, which it does once per message
      * when the client can take another (perhaps inside send). */

@@ -8,10 +8,10 @@
 
 #define CALL_OF(tag, member) ((struct server_call *)((char *)(tag)-offsetof(struct server_call, member)))
 
-/* The last tag, always on the rpc lane, takes the call with it. */
+/* The last tag takes the call with it. */
 static void drop(struct server_call *c)
 {
-    if (atomic_fetch_sub(&c->open, 1) > 1)
+    if (--c->open > 0)
         return;
     if (c->method->kind->release)
         c->method->kind->release(c);
@@ -35,7 +35,7 @@ static void on_ended(struct tag *tag, bool ok)
 static void on_sent(struct tag *tag, bool ok)
 {
     struct server_call *c = CALL_OF(tag, sent);
-    if (ok && !atomic_load(&c->ending))
+    if (ok && !c->ending)
         c->method->kind->writable(c);
     drop(c);
 }
@@ -43,7 +43,7 @@ static void on_sent(struct tag *tag, bool ok)
 static void on_closed(struct tag *tag, bool ok)
 {
     struct server_call *c = CALL_OF(tag, closed);
-    if (c->cancelled && !atomic_load(&c->ending))
+    if (c->cancelled && !c->ending)
         c->method->kind->cancelled(c);
     drop(c);
 }
@@ -51,7 +51,7 @@ static void on_closed(struct tag *tag, bool ok)
 static void on_received(struct tag *tag, bool ok)
 {
     struct server_call *c = CALL_OF(tag, received);
-    if (!atomic_load(&c->ending)) {
+    if (!c->ending) {
         grpc_slice slice;
         struct bytes message = rpc_bytes_of(c->payload, &slice);
         c->method->kind->received(c, c->payload ? &message : NULL);
@@ -67,7 +67,7 @@ static void begin(struct server_call *c)
 {
     const struct call_kind *kind = c->method->kind;
 
-    atomic_store(&c->open, kind->watched ? 2 : 1);
+    c->open = kind->watched ? 2 : 1;
     if (kind->watched) {
         grpc_op close = { .op = GRPC_OP_RECV_CLOSE_ON_SERVER, .data.recv_close_on_server.cancelled = &c->cancelled };
         start(c, &close, 1, &c->closed);
@@ -108,8 +108,7 @@ void call_request(struct server_call *c)
     c->call = NULL;
     c->cancelled = 0;
     c->data = NULL;
-    atomic_store(&c->opened, false);
-    atomic_store(&c->ending, false);
+    c->opened = c->ending = false;
     c->requested.run = on_requested;
     c->received.run = on_received;
     c->sent.run = on_sent;
@@ -127,8 +126,9 @@ void call_request(struct server_call *c)
 
 static size_t open_with(struct server_call *c, grpc_op *op)
 {
-    if (atomic_exchange(&c->opened, true))
+    if (c->opened)
         return 0;
+    c->opened = true;
     *op = (grpc_op){ .op = GRPC_OP_SEND_INITIAL_METADATA };
     return 1;
 }
@@ -140,7 +140,7 @@ void call_send(struct server_call *c, struct bytes message)
     size_t n = open_with(c, ops);
 
     ops[n++] = (grpc_op){ .op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = buffer };
-    atomic_fetch_add(&c->open, 1);
+    c->open++;
     start(c, ops, n, &c->sent);
     grpc_byte_buffer_destroy(buffer);
 }
@@ -148,14 +148,15 @@ void call_send(struct server_call *c, struct bytes message)
 void call_receive(struct server_call *c)
 {
     grpc_op op = { .op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &c->payload };
-    atomic_fetch_add(&c->open, 1);
+    c->open++;
     start(c, &op, 1, &c->received);
 }
 
 void call_finish(struct server_call *c, struct bytes reply, const struct rpc_status *status)
 {
-    if (atomic_exchange(&c->ending, true))
+    if (c->ending)
         return;
+    c->ending = true;
 
     const struct call_kind *kind = c->method->kind;
     grpc_byte_buffer *buffer = NULL;
@@ -177,7 +178,7 @@ void call_finish(struct server_call *c, struct bytes reply, const struct rpc_sta
     if (!kind->watched)
         ops[n++] =
             (grpc_op){ .op = GRPC_OP_RECV_CLOSE_ON_SERVER, .data.recv_close_on_server.cancelled = &c->cancelled };
-    start(c, ops, n, &c->ended); /* from here on it may be gone */
+    start(c, ops, n, &c->ended);
 
     grpc_slice_unref(message);
     if (detailed)

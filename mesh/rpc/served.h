@@ -1,11 +1,9 @@
-/* One call at the server, from C core's side: its batches, and when it may be forgotten.
+/* One call at the server, from C core's side: its batches, and when it may be forgotten. All of it on the rpc lane.
  *
  * What happens in between is its kind's business: the dispatcher's (server.c), health's or reflection's (builtin.c). */
 #pragma once
 
 #include "mesh/rpc/core.h"
-
-#include <stdatomic.h>
 
 struct server_call;
 struct rpc_server;
@@ -13,7 +11,7 @@ struct rpc_server;
 struct call_kind {
     bool streaming; /* the reply is a stream: no message with the end */
     bool watched;   /* the client's cancel is wanted; costs one more event */
-    /* The first message, on the rpc lane; the call must come to call_finish. */
+    /* The first message; the call must come to call_finish. */
     void (*begin)(struct server_call *c, struct bytes request);
     void (*received)(struct server_call *c, const struct bytes *request); /* after call_receive; NULL: no more come */
     void (*writable)(struct server_call *c);                              /* after call_send */
@@ -36,19 +34,23 @@ struct server_call {
     grpc_byte_buffer *payload;
     grpc_call_details details; /* of what is not registered */
     struct tag requested, received, sent, closed, ended;
-    atomic_int open; /* tags that are still to come */
-    atomic_bool opened, ending;
+    int open;            /* tags that are still to come */
+    bool opened, ending; /* initial metadata, the status were sent */
     int cancelled;
+    /* From other lanes; the bytes are the dispatcher's and stay as they are. */
+    struct task sending, finishing;
+    struct bytes message, reply;
+    struct rpc_status status;
     void *data; /* the kind's */
     struct server_call *next, **at;
 };
 
 /* Posts a call for the method; *ret_call is the server's to keep until it begins or is refused. */
 void call_request(struct server_call *c);
-/* One at a time, until writable. Any lane. */
+/* One at a time, until writable. */
 void call_send(struct server_call *c, struct bytes message);
-void call_receive(struct server_call *c); /* rpc lane */
-/* The end; what comes after the first one is ignored. Any lane. */
+void call_receive(struct server_call *c);
+/* The end; what comes after the first one is ignored. */
 void call_finish(struct server_call *c, struct bytes reply, const struct rpc_status *status);
 /* "/pkg.Service/Method" as the client wrote it. */
 struct bytes call_method_name(const struct server_call *c);

@@ -183,6 +183,7 @@ static void port_post(struct port *port, enum lane lane, struct task *task)
     }
     if (gathering == real) {
         queue_push(&real->gathered[lane], task);
+        rpc_core_pause_soon(real->core);
         return;
     }
     struct queue one;
