@@ -437,12 +437,17 @@ struct upstream *balance_pick(struct balance *balance, int process)
     return well[a]->in_flight <= well[b]->in_flight ? well[a] : well[b];
 }
 
+size_t balance_count(const struct balance *balance, int process)
+{
+    size_t n = 0;
+    for (const struct endpoint *e = balance->endpoints[process]; e; e = e->next)
+        n += e->well;
+    return n;
+}
+
 bool balance_well(const struct balance *balance, int process)
 {
-    for (const struct endpoint *e = balance->endpoints[process]; e; e = e->next)
-        if (e->well)
-            return true;
-    return false;
+    return balance_count(balance, process) > 0;
 }
 
 bool balance_all_well(const struct balance *balance)

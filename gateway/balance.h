@@ -18,6 +18,8 @@ void balance_context(struct balance *balance, SSL_CTX *context);
 struct upstream *balance_pick(struct balance *balance, int process);
 /* Whether the process has a healthy connection. */
 bool balance_well(const struct balance *balance, int process);
+/* How many healthy connections it has. */
+size_t balance_count(const struct balance *balance, int process);
 bool balance_all_well(const struct balance *balance);
 bool balance_encrypted(const struct balance *balance);
 /* Called whenever the health of a process changes. */

@@ -29,6 +29,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         x->next->prev = x;
     edge->exchanges = x;
     edge->n_exchanges++;
+    edge->used_us = x->begun_us;
     edge->current = x;
     nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, x);
     return 0;
@@ -81,6 +82,8 @@ static void unlink_exchange(struct edge *edge, struct exchange *x)
     if (edge->current == x)
         edge->current = NULL;
     edge->n_exchanges--;
+    if (!edge->exchanges)
+        edge->used_us = wheel_now_us();
 }
 
 static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t error_code, void *data)
@@ -241,14 +244,14 @@ static void look(struct alarm *alarm)
 {
     struct edge *edge = (struct edge *)((char *)alarm - offsetof(struct edge, watch));
     const struct gateway_limits *limits = &edge->gateway->limits;
-    int64_t silent_us = wheel_now_us() - edge->heard_us;
+    int64_t now_us = wheel_now_us(), silent_us = now_us - edge->heard_us, unused_us = now_us - edge->used_us;
     bool idle = !edge->exchanges;
     if (!edge->session || (edge->pinged && silent_us >= limits->quiet_us) ||
-        (idle && nghttp2_session_get_last_proc_stream_id(edge->session) == 0 && silent_us >= limits->handshake_us))
+        (idle && nghttp2_session_get_last_proc_stream_id(edge->session) == 0 && unused_us >= limits->handshake_us))
         return link_close(&edge->link, -ETIMEDOUT);
-    if (idle && silent_us >= limits->idle_us) {
-        leave(edge);
-    } else if (silent_us >= limits->quiet_us) {
+    if (idle && unused_us >= limits->idle_us)
+        return leave(edge);
+    if (silent_us >= limits->quiet_us) {
         edge->pinged = true;
         nghttp2_submit_ping(edge->session, NGHTTP2_FLAG_NONE, NULL);
         link_wake(&edge->link);
@@ -269,7 +272,7 @@ void edge_accept(struct gateway *gateway, int fd, SSL_CTX *context)
     }
     edge->gateway = gateway;
     edge->link.deaf = true;
-    edge->heard_us = wheel_now_us();
+    edge->heard_us = edge->used_us = wheel_now_us();
     edge->next = gateway->edges;
     if (edge->next)
         edge->next->prev = edge;

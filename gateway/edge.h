@@ -16,8 +16,9 @@ struct edge {
     nghttp2_rcbuf *token;
     struct principal *principal;
     struct alarm watch; /* handshake, then silence */
-    int64_t heard_us;
-    uint16_t refused; /* tokens */
+    int64_t heard_us;   /* any byte */
+    int64_t used_us;    /* a call began or ended */
+    uint16_t refused;   /* tokens */
     bool pinged;
     bool leaving; /* the client knows that it should go */
     bool left;    /* and calls that come now are refused */

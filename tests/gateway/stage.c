@@ -102,7 +102,7 @@ void stage_open_on(struct stage *stage, int how, const struct port *port)
     strcpy(stage->bearer, stage_bearer(stage, "ann", "\"customer\""));
     stage_until(stage, gateway_serving(stage->gateway));
     if (two)
-        stage_until(stage, stage->order[0].n_connections == 1 && stage->order[1].n_connections == 1);
+        stage_until(stage, balance_count(stage->gateway->balance, 0) == 2);
 }
 
 void stage_open(struct stage *stage, int how)
