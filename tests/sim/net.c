@@ -327,10 +327,10 @@ void node_finish(void *handle, void *call, struct bytes reply, const struct rpc_
         return;
     assert(leg->state == LEG_LIVE);
     leg->state = LEG_FINISHED;
-    parcel_recall(leg->deadline);
     struct parcel *release = parcel_make(f, leg, &release_kind);
     release->call = call;
     lane_push(f->to, LANE_RPC, &release->job.task, &release->job);
+    parcel_recall(leg->deadline);
     if (world_fault(w, w->faults.reply_lost)) {
         tear(f);
         return;
