@@ -440,14 +440,6 @@ void net_cancel(struct port *port, struct outcall *call)
     lane_push(f->from, LANE_RPC, &p->job.task, &p->job);
 }
 
-static struct node *peer(struct world *w, const char *name)
-{
-    for (size_t i = 0; i < w->n_nodes; i++)
-        if (strcmp(w->nodes[i]->name, name) == 0)
-            return w->nodes[i];
-    return NULL;
-}
-
 static void leg_add(struct flight *f, bool orphan)
 {
     struct leg *leg = &f->legs[f->n_legs++];
@@ -466,7 +458,7 @@ void net_call(struct port *port, struct outcall *call)
     assert(f);
     f->world = w;
     f->from = from;
-    f->to = peer(w, call->peer);
+    f->to = world_node(w, call->peer);
     f->waiting_end = &f->waiting;
     f->next = w->flights;
     f->at = &w->flights;

@@ -258,6 +258,14 @@ struct node *node_create(struct world *w, const char *name)
     return node;
 }
 
+struct node *world_node(struct world *w, const char *name)
+{
+    for (size_t i = 0; i < w->n_nodes; i++)
+        if (strcmp(w->nodes[i]->name, name) == 0)
+            return w->nodes[i];
+    return NULL;
+}
+
 void node_answer(struct node *node, const struct server_ops *ops, void *server)
 {
     node->ops = ops;

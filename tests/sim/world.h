@@ -68,6 +68,7 @@ void node_finish(void *leg, void *call, struct bytes reply, const struct rpc_sta
 
 /* A machine that is up and does nothing but what its port is told. Its disk is called as it is: files are NAME/FILE. */
 struct node *node_create(struct world *w, const char *name);
+struct node *world_node(struct world *w, const char *name); /* NULL: there is none */
 struct port *node_port(struct node *node);
 struct disk *node_disk(struct node *node);
 struct world *node_world(struct node *node);

@@ -1,0 +1,248 @@
+/* The simulator: both services in one world, people who shop in it, everything that can go wrong, and then the books.
+ */
+#include "mesh/base/say.h"
+#include "mesh/service.h"
+#include "svc-inventory/inventory.h"
+#include "svc-order/order.h"
+#include "tests/sim/judge.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define HOUR_US   3600000000
+#define SECOND_US 1000000
+#define STORM_US  (2 * HOUR_US) /* the longest that faults last */
+#define CALM_US   (4 * HOUR_US) /* settling may take as long; wall clocks may be two hours apart */
+
+struct plan {
+    uint64_t seed;
+    size_t orders;
+    bool faults;
+};
+
+/* What a run has to tell; its process hands it on through a pipe. */
+struct result {
+    uint64_t orders, refused, repeated, violations, faults, steps, trace;
+    double cpu_s, virtual_s;
+};
+
+/* How often things happen at least where they happen at all, in millionths; a run has about two thirds of the kinds, at
+ * one, three or nine times that rate. */
+static const struct faults least = {
+    .request_lost = 3000,
+    .request_twice = 3000,
+    .reply_lost = 3000,
+    .late = 3000,
+    .stream_broken = 3000,
+    .crash = 100,
+    .crash_in_write = 200,
+    .stall = 100,
+    .partition = 100,
+    .wall_jump = 50,
+    .cache_late = 5000,
+    .cache_refused = 5000,
+    .cache_flushed = 100,
+};
+
+static void choose_faults(struct world *w)
+{
+    static const uint32_t times[] = { 1, 3, 9 };
+    const uint32_t *from = (const uint32_t *)&least;
+    uint32_t *to = (uint32_t *)world_faults(w);
+
+    for (size_t i = 0; i < sizeof(least) / sizeof(*from); i++)
+        to[i] = world_roll(w, 3) ? from[i] * times[world_roll(w, 3)] : 0;
+}
+
+struct hosts {
+    struct service_options options;
+    struct node *inventory, *orders;
+};
+
+static bool host(struct world *w, struct hosts *hosts)
+{
+    hosts->options = (struct service_options){ .rerun_always = world_roll(w, 2) };
+    hosts->inventory = node_create(w, "svc-inventory");
+    hosts->orders = node_create(w, "svc-order");
+    return node_host(hosts->inventory, &inventory_service, &hosts->options) &&
+           node_host(hosts->orders, &order_service, &hosts->options);
+}
+
+/* Until everybody is served, with a look at the books now and then. */
+static void storm(struct shop *shop)
+{
+    struct world *w = shop->w;
+
+    for (int64_t end_us = world_now(w) + STORM_US; world_now(w) < end_us;) {
+        if (world_until(w, shop_served, shop, 1 + (int64_t)world_roll(w, 120 * SECOND_US)))
+            break;
+        judge(shop, false, true);
+    }
+}
+
+static void calm(struct shop *shop)
+{
+    struct world *w = shop->w;
+    bool well = false;
+
+    world_quiet(w);
+    shop->closing = true;
+    for (int64_t wait_us = 10 * SECOND_US; !well && wait_us < CALM_US; wait_us *= 2) {
+        world_until(w, shop_served, shop, wait_us);
+        world_run(w, wait_us);
+        well = shop_served(shop) && judge(shop, true, false) == 0;
+    }
+    if (!shop_served(shop))
+        shop_violation(shop, "%zu orders were never answered", shop->n_open);
+    if (judge(shop, true, true) < 0)
+        shop_violation(shop, "a service is not there although nothing is wrong any more");
+}
+
+static bool learn_prices(struct shop *shop)
+{
+    for (int64_t end_us = world_now(shop->w) + HOUR_US; world_now(shop->w) < end_us; world_run(shop->w, SECOND_US / 4))
+        if (judge_one(shop, "svc-order knows the prices of the catalogue"))
+            return true;
+    return false;
+}
+
+static void run(const struct plan *plan, struct result *ret_result)
+{
+    struct world *w = world_create(plan->seed);
+    struct hosts hosts;
+    struct shop *shop = shop_create(w, plan->orders);
+
+    if (!host(w, &hosts))
+        shop_violation(shop, "the services do not start");
+    if (plan->faults)
+        choose_faults(w);
+    if (!shop_load(shop))
+        shop_violation(shop, "the catalogue cannot be loaded");
+    if (!learn_prices(shop))
+        shop_violation(shop, "svc-order does not learn the prices");
+    shop_open(shop);
+    storm(shop);
+    calm(shop);
+    struct timespec cpu;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+    *ret_result = (struct result){
+        .orders = shop->acknowledged,
+        .refused = shop->refused,
+        .repeated = shop->repeated,
+        .violations = shop->violations,
+        .faults = world_faults_seen(w),
+        .steps = world_steps(w),
+        .trace = world_trace(w),
+        .cpu_s = (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9,
+        .virtual_s = (double)world_now(w) / 1e6,
+    };
+    shop_destroy(shop);
+    node_retire(hosts.inventory);
+    node_retire(hosts.orders);
+    world_destroy(w);
+}
+
+/* In a process of its own, so that what crashed machines leave in memory goes with it. */
+static bool run_apart(const struct plan *plan, struct result *ret_result)
+{
+    int fds[2], status = 0;
+
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return false;
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct result result;
+        run(plan, &result);
+        bool told = write(fds[1], &result, sizeof(result)) == sizeof(result);
+        exit(told ? 0 : 1);
+    }
+    close(fds[1]);
+    bool told = pid > 0 && read(fds[0], ret_result, sizeof(*ret_result)) == sizeof(*ret_result);
+    close(fds[0]);
+    return pid > 0 && waitpid(pid, &status, 0) == pid && told && status == 0;
+}
+
+static void tell(const struct plan *plan, const struct result *r)
+{
+    printf("seed %llu: %llu orders, %llu refused, %llu repeated, %llu faults, %llu steps, %.0f s told in %.2f s, trace "
+           "%016llx\n",
+           (unsigned long long)plan->seed, (unsigned long long)r->orders, (unsigned long long)r->refused,
+           (unsigned long long)r->repeated, (unsigned long long)r->faults, (unsigned long long)r->steps, r->virtual_s,
+           r->cpu_s, (unsigned long long)r->trace);
+    if (r->violations)
+        printf("seed %llu: %llu violations; again with: tests/sim/run --seed %llu --orders %zu --faults %s\n",
+               (unsigned long long)plan->seed, (unsigned long long)r->violations, (unsigned long long)plan->seed,
+               plan->orders, plan->faults ? "on" : "off");
+    fflush(stdout);
+}
+
+static struct option options[] = {
+    { "seed", OPTION_NUMBER, NULL, "the first seed; without it, one that nobody has seen" },
+    { "orders", OPTION_NUMBER, "300", "orders of one run" },
+    { "faults", OPTION_TEXT, "on", "on, or off for a perfect world" },
+    { "minutes", OPTION_NUMBER, "0", "goes on with the seeds behind it for so long; 0: one run" },
+    { "verbose", OPTION_FLAG, "false", "tells on stderr what befalls the machines" },
+    {},
+};
+static struct option *const tables[] = { options, NULL };
+
+/* 0, or the exit code plus one. */
+static int parse(int argc, char **argv, struct plan *ret_plan)
+{
+    struct timespec now;
+    int r = config_parse(tables, "tests/sim/run",
+                         "simulates svc-inventory and svc-order under faults and checks their books; a seed replays",
+                         argc, argv);
+    if (r != 0)
+        return r > 0 ? 1 : 3;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    *ret_plan = (struct plan){
+        .seed = (uint64_t)config_number(tables, "seed"),
+        .orders = (size_t)config_number(tables, "orders"),
+        .faults = strcmp(config_text(tables, "faults"), "off") != 0,
+    };
+    if (!config_text(tables, "seed"))
+        ret_plan->seed = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    if (config_number(tables, "verbose"))
+        setenv("SIM_VERBOSE", "1", 1);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct result sum = { 0 }, r;
+    struct plan plan;
+    bool well = true;
+    int parsed = parse(argc, argv, &plan);
+
+    if (parsed)
+        return parsed - 1;
+    say_init("sim", SAY_ERROR);
+    time_t end = time(NULL) + config_number(tables, "minutes") * 60;
+    do {
+        if (!run_apart(&plan, &r)) {
+            printf("seed %llu: the run died\n", (unsigned long long)plan.seed);
+            sum.violations++;
+            well = false;
+        } else {
+            tell(&plan, &r);
+            sum.orders += r.orders;
+            sum.violations += r.violations;
+            sum.faults += r.faults;
+            sum.cpu_s += r.cpu_s;
+        }
+        plan.seed++;
+    } while (well && sum.violations == 0 && time(NULL) < end);
+    printf("figure: seed %llu\nfigure: orders %llu\nfigure: violations %llu\nfigure: faults %llu\n"
+           "figure: orders_per_cpu_second %.0f\n",
+           (unsigned long long)plan.seed - 1, (unsigned long long)sum.orders, (unsigned long long)sum.violations,
+           (unsigned long long)sum.faults, sum.cpu_s > 0 ? (double)sum.orders / sum.cpu_s : 0);
+    return sum.violations ? 1 : 0;
+}
