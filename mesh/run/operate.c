@@ -53,7 +53,7 @@ static int fill(struct arena *arena, const struct deadletter *dead, Mesh__V1__De
 static int find(struct rpc_call *call, struct txn *txn, const char *id, struct deadletter *ret_dead)
 {
     int r = deadletter_get(txn, id, ret_dead);
-    return r == 0 ? rpc_fail_missing(call, "DEAD_LETTER", id) : r < 0 ? r : 0;
+    return r == 0 ? rpc_fail_missing(call, "DeadLetter", id) : r < 0 ? r : 0;
 }
 
 static int list_dead_letters(struct rpc_call *call, struct txn *txn, const void *in, void *out)

@@ -418,3 +418,72 @@ bool pair_await(struct pair *p, struct node *node, const char *sql, int64_t numb
     struct awaited awaited = { node, sql, number, 0 };
     return world_until(p->world, is_so, &awaited, PATIENCE_US);
 }
+
+/* --- calls --- */
+
+static bool got_reply(struct outcall *call, struct bytes message)
+{
+    struct asked *asked = (struct asked *)call;
+    ck_assert_uint_lt(asked->n, sizeof(asked->replies) / sizeof(asked->replies[0]));
+    asked->replies[asked->n++] =
+        (struct bytes){ (const uint8_t *)arena_copy(&asked->arena, message.data, message.len), message.len };
+    return true;
+}
+
+static void call_over(struct outcall *call, const struct rpc_status *status)
+{
+    static const char *const keys[] = { "floor", "incarnation", "head" };
+    struct asked *asked = (struct asked *)call;
+    asked->done = true;
+    asked->code = status->code;
+    snprintf(asked->reason, sizeof(asked->reason), "%s", rpc_status_reason(&asked->arena, status));
+    for (size_t i = 0; i < 3 && !asked->meta[0]; i++)
+        snprintf(asked->meta, sizeof(asked->meta), "%s", rpc_status_meta(&asked->arena, status, keys[i]));
+}
+
+static size_t awaited_replies;
+
+static bool answered(void *arg)
+{
+    const struct asked *asked = arg;
+    return asked->done || (awaited_replies && asked->n >= awaited_replies);
+}
+
+void pair_await_replies(struct pair *p, struct asked *asked, size_t replies)
+{
+    awaited_replies = replies;
+    ck_assert(world_until(p->world, answered, asked, PATIENCE_US));
+}
+
+void pair_ask(struct pair *p, struct asked *asked, struct node *from, const char *to, const char *method,
+              const ProtobufCMessage *request, bool operator, size_t replies)
+{
+    *asked = (struct asked){ .caller = { .roles = ROLE_BIT(MESH__V1__ROLE__OPERATOR), .subject = "operator" } };
+    arena_init(&asked->arena, 64 << 20);
+    asked->call = (struct outcall){
+        .peer = to,
+        .method = method,
+        .request = arena_pack(&asked->arena, request),
+        .timeout_us = replies ? 0 : 10000000,
+        .caller = operator? &asked->caller : NULL,
+        .message = got_reply,
+        .done = call_over,
+    };
+    struct port *port = node_port(from);
+    port->call(port, &asked->call);
+    pair_await_replies(p, asked, replies);
+}
+
+void pair_cancel(struct pair *p, struct asked *asked, struct node *from)
+{
+    struct port *port = node_port(from);
+    port->cancel(port, &asked->call);
+    pair_await_replies(p, asked, 0);
+    ck_assert_int_eq(asked->code, RPC_CANCELLED);
+}
+
+void asked_finish(struct asked *asked)
+{
+    ck_assert(asked->done);
+    arena_finish(&asked->arena);
+}

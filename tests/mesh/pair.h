@@ -46,6 +46,24 @@ void pair_happen(struct pair *p, const char *key, int first, int n);
 /* One transaction of a node; its result. */
 int pair_do(struct node *node, int (*run)(struct txn *txn, void *arg), void *arg);
 
+/* A call from one node to another, as the process itself or on behalf of an operator. */
+struct asked {
+    struct outcall call;
+    struct caller caller;
+    struct arena arena;
+    struct bytes replies[64]; /* in the arena */
+    size_t n;
+    bool done;
+    enum rpc_code code;
+    char reason[64], meta[64];
+};
+/* Waits for the end, or, of a stream that follows, for that many replies. */
+void pair_ask(struct pair *p, struct asked *asked, struct node *from, const char *to, const char *method,
+              const ProtobufCMessage *request, bool operator, size_t replies);
+void pair_await_replies(struct pair *p, struct asked *asked, size_t replies);
+void pair_cancel(struct pair *p, struct asked *asked, struct node *from);
+void asked_finish(struct asked *asked);
+
 /* A number out of a node's database, which must be up: PAIR_COUNT(p->sender, "SELECT COUNT(*) FROM outcome"). */
 #define PAIR_COUNT(node, sql) pair_count(node, SQL(sql))
 int64_t pair_count(struct node *node, const char *sql);
