@@ -178,6 +178,7 @@ START_TEST(the_status_tells_queues_circuits_cursors_leases_and_the_log)
     pair_happen(&p, "h", 0, 4);
     PAIR_AWAIT(&p, p.sender, PARKED, 1);
     PAIR_AWAIT(&p, p.sender, "SELECT COUNT(*) FROM heard", 4);
+    p.deliverers[0].give_up_after_us = 3600 * SECOND_US;
     node_crash(p.receiver, 3600 * SECOND_US);
     pair_send(&p, "other", 1, 1);
     world_run(p.world, 20 * SECOND_US);
