@@ -164,6 +164,7 @@ static int release_stock(struct rpc_call *call, struct txn *txn, const void *in,
     struct world *w = rpc_app(call);
     Oms__Inventory__V1__ReleaseStockResponse *response = out;
     atomic_fetch_add(&w->runs, 1);
+    w->time_left_us = rpc_time_left_us(call);
     response->released = true;
     return mark(txn, "released");
 }

@@ -26,6 +26,7 @@ struct world {
     atomic_int batch_most; /* items of the largest batch */
     atomic_int settled_runs;
     char owner[CALLER_SUBJECT_MAX]; /* rpc_owner of the last one */
+    int64_t time_left_us;           /* of the last release */
     struct rpc_call *gathering;     /* a gather that said RPC_LATER */
 };
 

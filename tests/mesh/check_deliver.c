@@ -147,17 +147,21 @@ START_TEST(a_person_cannot_deliver)
 }
 END_TEST
 
-START_TEST(a_deadline_ends_commands_that_have_not_begun)
+START_TEST(commands_have_the_time_that_the_delivery_has)
 {
     begin(false);
     add(INVENTORY("ReserveStock"), &reserve("c1", "A")->base);
-    ask_begin(&world, &a,
-              &(struct asking){ DELIVER, &batch.request.base, .roles = ROLE_BIT(MESH__V1__ROLE__SERVICE),
-                                .timeout_us = 1000 });
+    add(INVENTORY("ReleaseStock"), &release("u1", "c1")->base);
+    struct asking asking = { DELIVER, &batch.request.base, .roles = ROLE_BIT(MESH__V1__ROLE__SERVICE),
+                             .timeout_us = 1000 };
+    ask_begin(&world, &a, &asking);
     world.steps.now_us += 1000;
     world_settle(&world);
     ck_assert_int_eq(a.code, RPC_DEADLINE_EXCEEDED);
     ck_assert_int_eq(world_marks(&world, NULL), 0);
+    ask(&world, &a, &asking);
+    ck_assert_int_eq(a.code, RPC_OK);
+    ck_assert_int_eq(world.time_left_us, 1000);
     world_close(&world);
 }
 END_TEST
@@ -186,4 +190,4 @@ END_TEST
 
 SUITE("deliver", 60, outcomes_come_in_the_order_of_their_commands, a_repeated_command_has_the_same_outcome,
       an_undo_and_its_do_in_one_delivery_are_told_apart, only_what_changes_something_for_a_service_is_delivered,
-      a_person_cannot_deliver, a_deadline_ends_commands_that_have_not_begun, threads_collect_every_outcome)
+      a_person_cannot_deliver, commands_have_the_time_that_the_delivery_has, threads_collect_every_outcome)
