@@ -1,0 +1,165 @@
+/* How many statements an order costs: as many for a thousand lines as for one, but for the chunks of 64 rows.
+ *
+ * The linker leads the calls of the store's functions through the counters here (--wrap). */
+#include "svc-order/api.h"
+#include "tests/shop/shop.h"
+#include "tests/suite.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct shop s;
+static int counted;
+
+int __real_txn_post_values(struct txn *, const char *, const struct value *, size_t);
+int64_t __real_txn_exec_values(struct txn *, const char *, const struct value *, size_t);
+int __real_txn_query_values(struct txn *, struct rows *, const char *, const struct value *, size_t);
+int __real_txn_post_many_values(struct txn *, const char *, size_t, size_t, const struct value *);
+int __real_txn_query_many_values(struct txn *, struct rows *, const char *, size_t, size_t, const struct value *);
+int __wrap_txn_post_values(struct txn *, const char *, const struct value *, size_t);
+int64_t __wrap_txn_exec_values(struct txn *, const char *, const struct value *, size_t);
+int __wrap_txn_query_values(struct txn *, struct rows *, const char *, const struct value *, size_t);
+int __wrap_txn_post_many_values(struct txn *, const char *, size_t, size_t, const struct value *);
+int __wrap_txn_query_many_values(struct txn *, struct rows *, const char *, size_t, size_t, const struct value *);
+
+/* What the runtime does now and then by itself is not the order's. */
+static void count(const char *sql)
+{
+    static const char *const own[] = { "lease",       "consumer_cursor", "log_head",
+                                       "FROM outbox", "UPDATE outbox",   "FROM event_log" };
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        if (strstr(sql, own[i]))
+            return;
+    }
+    counted++;
+}
+
+int __wrap_txn_post_values(struct txn *txn, const char *sql, const struct value *values, size_t n)
+{
+    count(sql);
+    return __real_txn_post_values(txn, sql, values, n);
+}
+
+int64_t __wrap_txn_exec_values(struct txn *txn, const char *sql, const struct value *values, size_t n)
+{
+    count(sql);
+    return __real_txn_exec_values(txn, sql, values, n);
+}
+
+int __wrap_txn_query_values(struct txn *txn, struct rows *rows, const char *sql, const struct value *values, size_t n)
+{
+    count(sql);
+    return __real_txn_query_values(txn, rows, sql, values, n);
+}
+
+int __wrap_txn_post_many_values(struct txn *txn, const char *sql, size_t n, size_t columns, const struct value *values)
+{
+    count(sql);
+    return __real_txn_post_many_values(txn, sql, n, columns, values);
+}
+
+int __wrap_txn_query_many_values(struct txn *txn, struct rows *rows, const char *sql, size_t n, size_t columns,
+                                 const struct value *values)
+{
+    count(sql);
+    return __real_txn_query_many_values(txn, rows, sql, n, columns, values);
+}
+
+static PlaceOrderRequest *basket(int lines)
+{
+    PlaceOrderRequest *req = arena_message(&s.arena, &oms__order__v1__place_order_request__descriptor);
+    req->request_id = fresh(&s);
+    req->currency_code = "GBP";
+    req->lines = arena_alloc(&s.arena, lines * sizeof(PlaceLine *));
+    for (int i = 0; i < lines; i++) {
+        PlaceLine *line = arena_message(&s.arena, &oms__order__v1__place_order_request__line__descriptor);
+        line->sku = arena_printf(&s.arena, "S%03d", i);
+        line->quantity = 1;
+        req->lines[req->n_lines++] = line;
+    }
+    return req;
+}
+
+static ReserveStockRequest *reservation(int lines)
+{
+    ReserveStockRequest *req = arena_message(&s.arena, &oms__inventory__v1__reserve_stock_request__descriptor);
+    req->request_id = fresh(&s);
+    req->order_id = "o";
+    req->lines = arena_alloc(&s.arena, lines * sizeof(ReserveLine *));
+    for (int i = 0; i < lines; i++) {
+        ReserveLine *line = arena_message(&s.arena, &oms__inventory__v1__reserve_stock_request__line__descriptor);
+        line->sku = arena_printf(&s.arena, "S%03d", i);
+        line->quantity = 1;
+        req->lines[req->n_lines++] = line;
+    }
+    return req;
+}
+
+enum { SKUS = 300 };
+
+/* One product has all of them, as many as a product may have; each has enough on one shelf. */
+static void open_shop(void)
+{
+    shop_open(&s, 1);
+    open_locations(&s);
+    for (int i = 0; i < SKUS; i += 100) {
+        Product *p = product(&s, arena_printf(&s.arena, "S%03d", i), 1, 0);
+        for (int k = 1; k < 100; k++)
+            add_variant(&s, p, arena_printf(&s.arena, "S%03d", i + k), 1, true);
+        upsert(&s, p);
+    }
+    for (int i = 0; i < SKUS; i++)
+        stock(&s, arena_printf(&s.arena, "S%03d", i), "L1", 10);
+    shop_settle(&s);
+}
+
+/* Of a call alone, both runs of its unit: what follows from it waits. */
+static int cost(const struct caller *who, const char *method, const void *request)
+{
+    world_partition(s.world, s.order, s.inventory, 1000000);
+    counted = 0;
+    get(&s, who, method, request);
+    int cost = counted;
+    shop_settle(&s);
+    return cost;
+}
+
+START_TEST(placing_a_long_order_takes_as_many_statements_as_a_short_one)
+{
+    open_shop();
+    int one = cost(&anna, "PlaceOrder", basket(1)), many = cost(&anna, "PlaceOrder", basket(SKUS));
+    ck_assert_int_eq(many, one);
+    ck_assert_int_le(many, 24);
+    shop_close(&s);
+}
+END_TEST
+
+START_TEST(reserving_many_lines_takes_as_many_statements_as_reserving_one)
+{
+    open_shop();
+    int one = cost(&order_process, "ReserveStock", reservation(1));
+    int many = cost(&order_process, "ReserveStock", reservation(SKUS));
+    ck_assert_int_eq(many, one);
+    ck_assert_int_le(many, 24);
+    shop_close(&s);
+}
+END_TEST
+
+/* Requests that wait together share their statements. */
+START_TEST(thirty_reservations_at_once_take_fewer_statements_than_thirty)
+{
+    open_shop();
+    struct asked *asked[30];
+    counted = 0;
+    for (int i = 0; i < 30; i++)
+        asked[i] = ask_begin(&s, &order_process, "ReserveStock", reservation(1 + i % 5));
+    for (int i = 0; i < 30; i++)
+        ck_assert_int_eq(ask_end(asked[i])->code, RPC_OK);
+    ck_assert_int_le(counted, 30 * 10);
+    shop_close(&s);
+}
+END_TEST
+
+SUITE("statements", 60, placing_a_long_order_takes_as_many_statements_as_a_short_one,
+      reserving_many_lines_takes_as_many_statements_as_reserving_one,
+      thirty_reservations_at_once_take_fewer_statements_than_thirty)
