@@ -71,7 +71,7 @@ static bool key_fits(const char *cert_pem, const char *key_pem)
     return fits;
 }
 
-/* Checked here, because C core would take a half-written pair and refuse every connection with it. */
+/* Checked here, to say plainly what is wrong, and to look again at a pair that was only half renewed. */
 static int pems_read(const struct rpc_tls *tls, struct pems *ret_pems)
 {
     struct pems pems = { .ca = read_file(tls->ca) };
