@@ -38,7 +38,8 @@ struct world {
     uint64_t chance, trace, steps, faults_seen;
     int64_t now_us;
     struct faults faults;
-    bool quiet, verbose;
+    bool quiet;
+    int verbose; /* 1: what befalls machines; 2: every parcel, too */
     struct coming **heap;
     size_t n_heap, heap_capacity;
     uint64_t events;

@@ -187,7 +187,7 @@ static struct option options[] = {
     { "orders", OPTION_NUMBER, "300", "orders of one run" },
     { "faults", OPTION_TEXT, "on", "on, or off for a perfect world" },
     { "minutes", OPTION_NUMBER, "0", "goes on with the seeds behind it for so long; 0: one run" },
-    { "verbose", OPTION_FLAG, "false", "tells on stderr what befalls the machines" },
+    { "verbose", OPTION_NUMBER, "0", "1: tells on stderr what befalls the machines; 2: and every message" },
     {},
 };
 static struct option *const tables[] = { options, NULL };
@@ -211,7 +211,7 @@ static int parse(int argc, char **argv, struct plan *ret_plan)
     if (!config_text(tables, "seed"))
         ret_plan->seed = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
     if (config_number(tables, "verbose"))
-        setenv("SIM_VERBOSE", "1", 1);
+        setenv("SIM_VERBOSE", config_text(tables, "verbose"), 1);
     return 0;
 }
 

@@ -134,6 +134,9 @@ static void parcel_run(struct task *task)
 
     world_note(w, (uint64_t)p->kind->letter << 16 | p->flight->from->index << 8 | p->flight->to->index);
     world_note_bytes(w, (struct bytes){ p->data, p->len });
+    if (w->verbose > 1)
+        world_say(w, "%s %c %s %s %s", p->flight->from->name, p->kind->letter, p->flight->to->name,
+                  p->flight->sent.method, p->kind == &end_kind ? rpc_code_name(p->code) : "");
     p->kind->arrive(p);
     parcel_free(p);
 }

@@ -279,7 +279,7 @@ struct world *world_create(uint64_t seed)
     assert(w);
     w->chance = seed;
     w->trace = 0xcbf29ce484222325;
-    w->verbose = getenv("SIM_VERBOSE") != NULL;
+    w->verbose = getenv("SIM_VERBOSE") ? atoi(getenv("SIM_VERBOSE")) : 0;
     w->redis = redis_create();
     disk_init(seed);
     return w;
