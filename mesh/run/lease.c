@@ -218,6 +218,8 @@ static void finish_turn(struct leases *leases, const struct turn *t)
         lease->held = false;
         metric_set(lease->metric, 0);
     } else if (t->mine) {
+        if (lapsed(lease)) /* whoever asked in the meantime took it for lost */
+            set_held(lease, false);
         lease->term = t->term;
         lease->beaten_us = leases->round_us;
         if (!lapsed(lease))

@@ -272,9 +272,23 @@ START_TEST(who_has_the_database_alone_need_not_wait)
 }
 END_TEST
 
+/* Meanwhile somebody may have asked, and gone to rest until told that the lease is held. */
+START_TEST(a_holder_that_lapsed_and_beats_again_says_so)
+{
+    begin();
+    a.port.now_us += 2 * TTL_US;
+    ck_assert(!lease_held(&a.lease));
+    pass(&a, NULL, TTL_US);
+    ck_assert(lease_held(&a.lease));
+    ck_assert_int_eq(a.lost, 1);
+    ck_assert_int_eq(a.taken, 2);
+    end();
+}
+END_TEST
+
 SUITE("lease", 60, a_free_lease_is_taken_by_one, a_silent_owner_is_replaced_after_the_ttl_and_not_before,
       wall_clocks_an_hour_apart_do_not_matter, an_owner_that_was_stopped_and_wakes_up_cannot_write,
       an_owner_that_cannot_beat_takes_itself_for_lapsed_before_anybody_else_does,
       a_lapsed_owner_that_nobody_replaced_goes_on_in_a_new_term,
       a_released_lease_is_taken_without_waiting_and_can_be_wanted_again, who_stops_gives_everything_back,
-      who_has_the_database_alone_need_not_wait)
+      who_has_the_database_alone_need_not_wait, a_holder_that_lapsed_and_beats_again_says_so)
