@@ -22,12 +22,82 @@ as_root() {
     fi
 }
 
-# build DIR [MESON OPTION…]: configures the directory once and builds what changed.
-build() {
+# configure DIR [MESON OPTION…]: once.
+configure() {
     local dir=$1
     shift
-    [[ -f $dir/build.ninja ]] || meson setup "$dir" "$top" "$@" > "$dir.log" 2>&1 ||
-        { cat "$dir.log" >&2; rm -f "$dir.log"; die "meson could not configure $dir"; }
-    rm -f "$dir.log"
-    ninja -C "$dir" > "$dir/build.log" 2>&1 || { grep -v '^\[' "$dir/build.log" | head -60 >&2; die "the build failed: see $dir/build.log"; }
+    [[ ! -f $dir/build.ninja ]] || return 0
+    mkdir -p "$dir"
+    meson setup "$dir" "$top" "$@" > "$dir/setup.log" 2>&1 || {
+        grep -m3 ERROR "$dir/setup.log" >&2 || tail -n3 "$dir/setup.log" >&2
+        die "Meson could not configure $dir: see $dir/setup.log"
+    }
 }
+
+# compile DIR [TARGET…]: what changed, of everything or of the targets.
+compile() {
+    local dir=$1
+    shift
+    ninja -C "$dir" "$@" > "$dir/build.log" 2>&1 || {
+        grep -vE '^(\[|ninja: Entering|gcc |clang |cc )' "$dir/build.log" | head -n60 >&2
+        die "the build failed: see $dir/build.log"
+    }
+}
+
+# --- the processes of a running mesh ---
+
+base=${OMS_PORT_BASE:-7000}
+redis_port=$((base + 379))
+tls_port=$((base + 443))
+names=() ports=() admins=()
+while read -r name port admin; do
+    [[ -n $name && $name != \#* ]] || continue
+    names+=("$name") ports+=($((base + port))) admins+=($((base + admin)))
+done < "$top/dev/processes"
+
+# When a process began, in ticks since boot: with its id, this names one process for ever.
+began() { sed 's/.*) //' "/proc/$1/stat" 2> /dev/null | cut -d' ' -f20; }
+
+# running NAME: its id, if the process that we started under this name still lives.
+running() {
+    local pid since
+    read -r pid since 2> /dev/null < "$state/run/$1.pid" || return 1
+    [[ -n $since && $(began "$pid") == "$since" ]] || return 1
+    printf '%s\n' "$pid"
+}
+
+# launch NAME COMMAND…: in the background, with a log of its own.
+launch() {
+    local name=$1 pid
+    shift
+    mkdir -p "$state/run" "$state/log"
+    setsid "$@" < /dev/null >> "$state/log/$name.log" 2>&1 &
+    pid=$!
+    disown
+    printf '%s %s\n' "$pid" "$(began "$pid")" > "$state/run/$name.pid"
+}
+
+# await_end PID SECONDS
+await_end() {
+    local end=$((SECONDS + $2))
+    while kill -0 "$1" 2> /dev/null && [[ $(sed 's/.*) //' "/proc/$1/stat" 2> /dev/null) != Z* ]]; do
+        ((SECONDS < end)) || return 1
+        sleep 0.05
+    done
+}
+
+# stop NAME: asks it to drain, and insists when it does not.
+stop() {
+    local pid
+    if pid=$(running "$1"); then
+        kill -TERM "$pid" 2> /dev/null || true
+        await_end "$pid" 20 || {
+            say "$1 did not end within 20 s and is killed: see $state/log/$1.log"
+            kill -KILL "$pid" 2> /dev/null || true
+            await_end "$pid" 5 || die "$1 (process $pid) cannot be ended"
+        }
+    fi
+    rm -f "$state/run/$1.pid"
+}
+
+port_taken() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null; }

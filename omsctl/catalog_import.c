@@ -52,6 +52,12 @@ static int by_place(const void *a, const void *b)
     return r ? r : strcmp(x->location_id, y->location_id);
 }
 
+static void sort(struct known *known, int (*compare)(const void *, const void *))
+{
+    if (known->n)
+        qsort(known->items, known->n, sizeof(*known->items), compare);
+}
+
 static const void *find(const struct known *known, const void *item, int (*compare)(const void *, const void *))
 {
     const void *const *found = known->n ? bsearch(&item, known->items, known->n, sizeof(*known->items), compare) : NULL;
@@ -102,7 +108,7 @@ static int import_products(struct ctl *ctl, Product **products, size_t n, struct
     int exit = ask_pages(ctl, &pages, remember, &known);
     if (exit != CTL_OK)
         return exit;
-    qsort(known.items, known.n, sizeof(*known.items), by_product_id);
+    sort(&known, by_product_id);
     struct upsert upsert = { ctl, arena_alloc(&ctl->arena, (n + 1) * sizeof(*upsert.products)) };
     size_t changed = 0;
     for (size_t i = 0; i < n; i++) {
@@ -190,7 +196,7 @@ static int import_stock(struct ctl *ctl, Stock *const *stock, size_t n, struct l
     int exit = ask_pages(ctl, &pages, remember, &known);
     if (exit != CTL_OK)
         return exit;
-    qsort(known.items, known.n, sizeof(*known.items), by_place);
+    sort(&known, by_place);
     struct adjustment *adjustments = arena_alloc(&ctl->arena, (n + 1) * sizeof(*adjustments));
     size_t changed = 0;
     for (size_t i = 0; i < n; i++) {

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define END (-1)
+#define END           (-1)
+#define XZ_MEMORY_MAX (UINT64_C(256) << 20) /* xz -9 needs 65 MiB */
 
 struct csv {
     FILE *file; /* NULL: memory */
@@ -87,7 +88,7 @@ int csv_open(const char *path, struct csv **ret_csv)
     csv->line = 1;
     const char *ending = strrchr(path, '.');
     csv->compressed = ending && strcmp(ending, ".xz") == 0;
-    if (csv->compressed && lzma_stream_decoder(&csv->xz, 64u << 20, LZMA_CONCATENATED) != LZMA_OK) {
+    if (csv->compressed && lzma_stream_decoder(&csv->xz, XZ_MEMORY_MAX, LZMA_CONCATENATED) != LZMA_OK) {
         csv_close(csv);
         return -ENOMEM;
     }

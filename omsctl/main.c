@@ -63,7 +63,6 @@ static const struct flag order_import_flags[] = {
     { "retailer", "FILE", NULL, "a retailer's invoice lines, CSV or CSV.xz" },
     { "day", "YYYY-MM-DD", NULL, "which day of them" },
     { "report", "FILE", NULL, "write what was placed and refused, and the sums per country, as JSON" },
-    { "wait", NULL, NULL, "let each answer wait until its order has left PENDING" },
     {},
 };
 
@@ -82,7 +81,7 @@ static const struct flag token_flags[] = {
     { "sub", "SUBJECT", NULL, "who: a customer's id, a person, a system" },
     { "role", "ROLE[,ROLE]", NULL, "customer, csr, warehouse, erp, operator, admin" },
     { "ttl", "DURATION", NULL, "how long it is good for; 1h" },
-    { "issuer", "TEXT", "OMSCTL_ISSUER", "iss; ordermesh" },
+    { "issuer", "TEXT", "OMSCTL_ISSUER", "iss; ordermesh-dev" },
     { "audience", "TEXT", "OMSCTL_AUDIENCE", "aud; ordermesh" },
     { "key", "FILE", "OMSCTL_KEY", "the private key that the gateway trusts (P-256, PEM)" },
     {},

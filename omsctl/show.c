@@ -184,6 +184,15 @@ static const Google__Rpc__BadRequest *bad_request(struct arena *arena, const str
     return NULL;
 }
 
+/* The field, and what is wrong with it unless the message has said so. */
+static const char *violation(struct arena *arena, const Google__Rpc__BadRequest__FieldViolation *v,
+                             const struct rpc_status *status)
+{
+    bool said = strcmp(v->description, status->message) == 0;
+    const char *text = arena_printf(arena, "%s%s%s", v->field, said ? "" : ": ", said ? "" : v->description);
+    return text ? text : v->field;
+}
+
 const char *status_line(struct arena *arena, const struct rpc_status *status)
 {
     const char *reason = rpc_status_reason(arena, status);
@@ -191,8 +200,7 @@ const char *status_line(struct arena *arena, const struct rpc_status *status)
         arena_printf(arena, "%s%s%s: %s", rpc_code_name(status->code), reason[0] ? " " : "", reason, status->message);
     const Google__Rpc__BadRequest *bad = bad_request(arena, status);
     for (size_t i = 0; line && bad && i < bad->n_field_violations; i++)
-        line = arena_printf(arena, "%s%s%s: %s", line, i ? "; " : " (", bad->field_violations[i]->field,
-                            bad->field_violations[i]->description);
+        line = arena_printf(arena, "%s%s%s", line, i ? "; " : " (", violation(arena, bad->field_violations[i], status));
     if (line && bad && bad->n_field_violations)
         line = arena_printf(arena, "%s)", line);
     return line ? line : status->message;
@@ -225,6 +233,6 @@ int show_status(struct ctl *ctl, const struct rpc_status *status)
     fprintf(stderr, "omsctl: %s%s%s: %s\n", rpc_code_name(status->code), reason[0] ? " " : "", reason, status->message);
     const Google__Rpc__BadRequest *bad = bad_request(&ctl->arena, status);
     for (size_t i = 0; bad && i < bad->n_field_violations; i++)
-        fprintf(stderr, "  %s: %s\n", bad->field_violations[i]->field, bad->field_violations[i]->description);
+        fprintf(stderr, "  %s\n", violation(&ctl->arena, bad->field_violations[i], status));
     return exit_of(status->code);
 }

@@ -150,7 +150,7 @@ int run_token(struct ctl *ctl)
         return CTL_USAGE;
     int64_t now_s = time(NULL);
     const char *issuer = cli_flag(ctl, "issuer"), *audience = cli_flag(ctl, "audience");
-    struct token_claims claims = { .issuer = issuer ? issuer : "ordermesh",
+    struct token_claims claims = { .issuer = issuer ? issuer : "ordermesh-dev",
                                    .audience = audience ? audience : "ordermesh",
                                    .subject = subject,
                                    .roles = roles,

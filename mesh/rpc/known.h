@@ -3,7 +3,7 @@
 
 #include "mesh/base/arena.h"
 
-#define KNOWN_TEXT 40
+#define KNOWN_TEXT 96 /* with its NUL; compilers count what every number could hold */
 
 /* Duration as "1.5s", Timestamp as RFC 3339 with Z, both with 0, 3, 6 or 9 digits. False: out of the type's range. */
 bool known_duration_format(int64_t seconds, int32_t nanos, char ret_text[KNOWN_TEXT]);

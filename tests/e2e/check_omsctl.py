@@ -1,0 +1,170 @@
+#!/usr/bin/python3
+"""omsctl against a whole mesh: every command, exit codes, second runs."""
+
+import json
+import subprocess
+import sys
+
+import tap
+from mesh import CTL, SAMPLE, Mesh
+
+IMPORT = ("catalog", "import", SAMPLE / "catalogue.csv", "--locations", SAMPLE / "locations.csv", "--stock",
+          SAMPLE / "stock.csv")
+PAN, MUG, TENT = "KIT-PAN1-24CM", "TAB-MUG1-CREAM", "OUT-TEN1-ORANGE"
+
+
+def the_sample_is_imported_once_and_a_second_run_sends_nothing():
+    first = MESH.ask(*IMPORT)
+    assert first["products"] == {"sent": 304, "unchanged": 0, "refused": 0}, first
+    assert first["locations"] == 5 and first["stock"]["refused"] == 0 and first["stock"]["adjusted"] > 3000, first
+    second = MESH.ask(*IMPORT)
+    assert second == {"products": {"sent": 0, "unchanged": 304, "refused": 0}, "locations": 0,
+                      "stock": {"adjusted": 0, "refused": 0}}, second
+
+
+def a_changed_price_is_the_only_thing_sent():
+    changed = MESH.dir / "changed.csv"
+    text = (SAMPLE / "catalogue.csv").read_text(encoding="utf-8")
+    assert ",48.90,EUR,1495," in text
+    changed.write_text(text.replace(",48.90,EUR,1495,", ",47.90,EUR,1495,", 1), encoding="utf-8")
+    assert MESH.ask("catalog", "import", changed)["products"] == {"sent": 1, "unchanged": 303, "refused": 0}
+    price = next(v["price"] for v in MESH.ask("catalog", "get", PAN)["variants"] if v["sku"] == PAN)
+    assert (price["units"], price["nanos"]) == ("47", 900000000), price
+    MESH.ctl(*IMPORT)
+
+
+def products_are_got_listed_and_searched():
+    assert "Frying pan" in MESH.ctl("catalog", "get", "KIT-PAN1")
+    assert len(MESH.ask("catalog", "list", "--limit", "0")["products"]) == 304
+    assert len(MESH.ask("catalog", "list", "--limit", "7")["products"]) == 7
+    found = MESH.ask("catalog", "search", "mer")["products"]
+    assert found and all("merino" in p["title"].lower() for p in found), found
+    assert "NOT_FOUND" in MESH.ctl("catalog", "get", "no-such-thing", code=2)
+
+
+def stock_is_adjusted_and_told():
+    before = MESH.ask("stock", "list", "--sku", MUG, "--location", "BER")["stock"][0]
+    after = MESH.ask("stock", "adjust", MUG, "BER", "5")["stock"]
+    assert int(after["onHand"]) == int(before["onHand"]) + 5, (before, after)
+    MESH.ctl("stock", "adjust", MUG, "BER", "--", "-5")
+    total = sum(int(s["available"]) for s in MESH.ask("stock", "list", "--sku", MUG)["stock"])
+    assert int(MESH.ask("stock", "availability", MUG)["availability"][0]["available"]) == total
+    assert len(MESH.ask("stock", "locations")["locations"]) == 5
+
+
+def the_same_request_id_has_one_effect():
+    args = ("stock", "adjust", MUG, "BER", "3", "--request-id", "once-only")
+    assert MESH.ask(*args) == MESH.ask(*args)
+    assert "REQUEST_ID_REUSED" in MESH.ctl("stock", "adjust", MUG, "BER", "4", "--request-id", "once-only", code=2)
+
+
+def an_order_is_confirmed_while_it_is_watched():
+    lines = [json.loads(line) for line in MESH.ctl("order", "place", f"{PAN}=2", f"{MUG}=4", "SVC-WRAP-STD",
+                                                   "--customer", "ada", "--watch", "-o", "json").splitlines()]
+    order = lines[0]["order"]
+    assert (lines[-1].get("state") or order["state"]) == "CONFIRMED", lines
+    assert MESH.ask("order", "get", order["orderId"])["order"]["state"] == "CONFIRMED"
+    assert order["orderId"] in {o["orderId"] for o in MESH.ask("order", "list", "--customer", "ada")["orders"]}
+    assert "CONFIRMED" in MESH.ctl("order", "watch", order["orderId"], "--settled")
+
+
+def an_order_of_more_than_there_is_is_rejected_with_a_sentence():
+    order = MESH.ask("order", "place", f"{TENT}=400", "--customer", "ben", "--wait")["order"]
+    assert order["state"] == "REJECTED" and order["rejectReason"], order
+
+
+def a_refusal_names_code_reason_and_field():
+    said = MESH.ctl("order", "place", "NO-SUCH-SKU", "--currency", "EUR", "--customer", "ada", code=2)
+    assert "lines[0].sku" in said, said
+    error = json.loads(MESH.ctl("order", "place", f"{PAN}=0", "--currency", "EUR", "--customer", "ada", "-o", "json",
+                                code=2))["error"]
+    assert error["code"] == "INVALID_ARGUMENT" and error["fields"][0]["field"] == "lines[0].quantity", error
+
+
+def a_customer_sees_only_their_own():
+    ada = {"OMSCTL_TOKEN": MESH.token("ada", "customer")}
+    eve = {"OMSCTL_TOKEN": MESH.token("eve", "customer")}
+    order = MESH.ask("order", "place", f"{MUG}=1", "--wait", env=ada)["order"]
+    assert order["customerId"] == "ada", order
+    assert "NOT_FOUND" in MESH.ctl("order", "get", order["orderId"], env=eve, code=2)
+    assert "PERMISSION_DENIED" in MESH.ctl("stock", "adjust", MUG, "BER", "1", env=eve, code=2)
+
+
+def events_are_told_from_any_position():
+    entries = [json.loads(line) for line in MESH.ctl("events", "-o", "json").splitlines()]
+    assert [e["seq"] for e in entries] == list(range(entries[0]["seq"], entries[-1]["seq"] + 1))
+    assert {"ORDER_PLACED", "ORDER_CONFIRMED", "ORDER_REJECTED"} <= {e["type"] for e in entries}
+    after = entries[len(entries) // 2]
+    rest = MESH.ctl("events", "--after", f"{after['incarnation']}:{after['seq']}", "-o", "json").splitlines()
+    assert [json.loads(line)["seq"] for line in rest] == [e["seq"] for e in entries if e["seq"] > after["seq"]]
+    assert "PRODUCT_UPSERTED" in MESH.ctl("events", "--service", "svc-inventory")
+
+
+def a_process_tells_its_status_and_has_no_dead_letters():
+    status = MESH.ask("status", "--service", "svc-order")
+    assert status["service"] == "svc-order" and any(c["source"] == "svc-inventory" for c in status["cursors"]), status
+    assert MESH.ask("deadletters", "list", "--service", "svc-order") == {"dead_letters": []}
+    assert "NOT_FOUND" in MESH.ctl("deadletters", "explain", "nothing", "--service", "svc-order", code=2)
+
+
+def any_method_is_called_by_reflection():
+    assert MESH.ask("call", "grpc.health.v1.Health/Check", "--service", "svc-order") == {"status": "SERVING"}
+    page = MESH.ask("call", "/oms.catalog.v1.CatalogService/ListProducts", "-", stdin='{"pageSize": 3}')
+    assert len(page["products"]) == 3
+    stream = MESH.ctl("call", "mesh.v1.LogService/Tail", "{}", "--service", "svc-order").splitlines()
+    assert json.loads(stream[0])["entries"]
+    assert "no method" in MESH.ctl("call", "oms.catalog.v1.CatalogService/Nothing", code=1)
+    assert "pageSiez" in MESH.ctl("call", "oms.catalog.v1.CatalogService/ListProducts", '{"pageSiez": 3}', code=1)
+
+
+def services_and_types_are_listed_and_described():
+    names = {row["name"] for row in MESH.ask("list")}
+    assert {"oms.order.v1.OrderService", "oms.catalog.v1.CatalogService", "grpc.health.v1.Health"} <= names, names
+    assert "oms.order.v1.OrderService/PlaceOrder" in MESH.ctl("list", "oms.order.v1.OrderService")
+    assert "rpc PlaceOrder(oms.order.v1.PlaceOrderRequest)" in MESH.ctl("describe", "oms.order.v1.OrderService")
+    assert "CONFIRMED = 2" in MESH.ctl("describe", "oms.order.v1.Order.State")
+    assert "int64 quantity = 2" in MESH.ctl("describe", "oms.order.v1.PlaceOrderRequest.Line")
+
+
+def no_answer_and_no_sense_have_codes_of_their_own():
+    assert "UNAVAILABLE" in MESH.ctl("catalog", "list", "--server", "127.0.0.1:1", "--timeout", "2s", code=3)
+    MESH.ctl("catalog", "list", "--limit", "many", code=1)
+    assert "UNAUTHENTICATED" in MESH.ctl("order", "list", "--token", "ey.not.one", code=2)
+
+
+def a_second_up_is_harmless():
+    before = {f.name: f.read_text() for f in (MESH.dir / "run").glob("*.pid")}
+    MESH._dev("up", "--bare")
+    assert before == {f.name: f.read_text() for f in (MESH.dir / "run").glob("*.pid")}
+
+
+def help_is_told_for_every_command():
+    listed = subprocess.run([CTL, "--help"], capture_output=True, text=True, check=True).stdout
+    commands = [line[2:24].strip() for line in listed.splitlines() if line.startswith("  ") and line[2] not in "- "]
+    assert len(commands) > 20, listed
+    for command in commands:
+        told = subprocess.run([CTL, *command.split(), "--help"], capture_output=True, text=True, check=True).stdout
+        assert told.startswith(f"omsctl {command}"), told
+
+
+if __name__ == "__main__":
+    with Mesh() as MESH:
+        ok = tap.run([
+            the_sample_is_imported_once_and_a_second_run_sends_nothing,
+            a_changed_price_is_the_only_thing_sent,
+            products_are_got_listed_and_searched,
+            stock_is_adjusted_and_told,
+            the_same_request_id_has_one_effect,
+            an_order_is_confirmed_while_it_is_watched,
+            an_order_of_more_than_there_is_is_rejected_with_a_sentence,
+            a_refusal_names_code_reason_and_field,
+            a_customer_sees_only_their_own,
+            events_are_told_from_any_position,
+            a_process_tells_its_status_and_has_no_dead_letters,
+            any_method_is_called_by_reflection,
+            services_and_types_are_listed_and_described,
+            no_answer_and_no_sense_have_codes_of_their_own,
+            a_second_up_is_harmless,
+            help_is_told_for_every_command,
+        ])
+    sys.exit(not ok)
