@@ -18,8 +18,8 @@ struct rpc_server;
 int rpc_core_create(struct port *port, const char *process, const char *peers, const struct rpc_tls *tls,
                     struct rpc_core **ret_core);
 void rpc_core_run(struct rpc_core *core);
-/* Called on the rpc lane when it begins and ends, and after rpc_core_pause_soon as soon as it has nothing more to do, or
- * 64 events later: what events post elsewhere can go together. Before rpc_core_run. */
+/* Called on the rpc lane when it begins and ends, and after rpc_core_pause_soon as soon as it has nothing more to do,
+ * or 64 events later: what events post elsewhere can go together. Before rpc_core_run. */
 void rpc_core_on_pause(struct rpc_core *core, void (*pause)(void *arg), void *arg);
 void rpc_core_pause_soon(struct rpc_core *core); /* rpc lane */
 /* A token that goes with every call, for tools that go through the gateway. Before the first call. */
