@@ -2,6 +2,7 @@
  * are refused. */
 #include "gateway/edge.h"
 
+#include "gateway/blocks.h"
 #include "gateway/tls.h"
 #include "mesh/port.h"
 
@@ -157,7 +158,7 @@ static void link_ready(struct link *link)
         { NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
     };
     edge->heard_us = wheel_now_us();
-    if (nghttp2_session_server_new2(&edge->session, callbacks(), edge, h2_server_options()) != 0 ||
+    if (nghttp2_session_server_new3(&edge->session, callbacks(), edge, h2_server_options(), blocks_mem()) != 0 ||
         nghttp2_submit_settings(edge->session, NGHTTP2_FLAG_NONE, settings, 3) != 0 ||
         nghttp2_session_set_local_window_size(edge->session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW) != 0)
         return link_close(link, -ENOMEM);

@@ -11,6 +11,7 @@
 #define IN_FLIGHT_MAX 512         /* calls on one connection */
 #define REPLAY_MAX    (16 * 1024) /* bytes of a request that are kept to be sent again */
 #define NAMES_MAX     16
+#define CALLER_FIELD  6 /* of the request's: then come traceparent and grpc-timeout */
 
 static const struct upcall_ops ops;
 
@@ -63,14 +64,29 @@ static size_t request_fields(struct exchange *x, nghttp2_nv *ret_nva)
     memcpy(ret_nva + n, grpc, sizeof(grpc));
     n += 2;
     ret_nva[n++] = H2_VALUE("x-mesh-caller", x->principal->text, x->principal->text_len);
-    ret_nva[n] = trace_field(x);
-    ret_nva[n++].flags |= NGHTTP2_NV_FLAG_NO_INDEX;
+    ret_nva[n++] = trace_field(x);
     if (x->deadline_us) {
         size_t len = timeout_text(exchange_left_us(x), x->timeout_text);
-        ret_nva[n] = H2_VALUE("grpc-timeout", x->timeout_text, len);
-        ret_nva[n++].flags |= NGHTTP2_NV_FLAG_NO_INDEX;
+        ret_nva[n++] = H2_VALUE("grpc-timeout", x->timeout_text, len);
     }
     return n + fields_nva(&x->extra, ret_nva + n);
+}
+
+/* Values that do not come again would only push others out of the header table. Their names are worth a place, and
+ * get it with the first call; a caller is worth one who calls more often than the others. */
+static void choose_indexing(struct exchange *x, struct upstream *upstream, nghttp2_nv *nva)
+{
+    const void **slot = &upstream->callers[(uintptr_t)x->principal / 64 % UPSTREAM_CALLERS];
+    bool again = *slot == x->principal;
+    *slot = x->principal;
+    uint8_t flags = nva[CALLER_FIELD].flags & (uint8_t)~NGHTTP2_NV_FLAG_NO_INDEX;
+    uint8_t rare = upstream->taught ? flags | NGHTTP2_NV_FLAG_NO_INDEX : flags;
+    nva[CALLER_FIELD].flags = again ? flags : rare;
+    nva[CALLER_FIELD + 1].flags = rare;
+    if (!x->deadline_us)
+        return;
+    nva[CALLER_FIELD + 2].flags = rare;
+    upstream->taught = true;
 }
 
 static void no_backend(struct exchange *x)
@@ -90,6 +106,7 @@ static void pass_on(struct exchange *x)
         if (upstream->in_flight >= IN_FLIGHT_MAX)
             return exchange_fail(x, &(struct answer){ RPC_UNAVAILABLE, "OVERLOADED",
                                                       "the process behind has too many calls under way", 100000 });
+        choose_indexing(x, upstream, nva);
         if (upcall_start(&x->call, upstream, nva, n) == 0)
             return;
     }

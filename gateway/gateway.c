@@ -1,6 +1,7 @@
 /* The gateway's parts put together, and taken apart again in the right order. */
 #include "gateway/gateway.h"
 
+#include "gateway/blocks.h"
 #include "gateway/edge.h"
 #include "gateway/forward.h"
 #include "gateway/hub.h"
@@ -200,6 +201,7 @@ static void all_closed(uv_handle_t *handle)
     local_destroy(gateway->local);
     routes_destroy(gateway->routes);
     auth_destroy(gateway->auth);
+    blocks_trim();
     free(gateway);
     over(arg);
 }

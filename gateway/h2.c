@@ -88,6 +88,7 @@ const nghttp2_option *h2_client_options(void)
         return option;
     option = options();
     nghttp2_option_set_max_reserved_remote_streams(option, 0);
+    nghttp2_option_set_no_http_messaging(option, 1); /* it is one of us: what we rely on is looked at by forward.c */
     return option;
 }
 

@@ -2,6 +2,7 @@
  * connection's own window is opened at once, so that one slow client cannot stop its neighbours. */
 #include "gateway/upstream.h"
 
+#include "gateway/blocks.h"
 #include "gateway/tls.h"
 
 #include <errno.h>
@@ -204,8 +205,8 @@ struct upstream *upstream_connect(struct reactor *reactor, const struct sockaddr
     upstream->owner = owner;
     upstream->owner_data = owner_data;
     SSL *ssl = context ? tls_to(context, process) : NULL;
-    if ((context && !ssl) ||
-        nghttp2_session_client_new2(&upstream->session, callbacks(), upstream, h2_client_options()) != 0) {
+    if ((context && !ssl) || nghttp2_session_client_new3(&upstream->session, callbacks(), upstream, h2_client_options(),
+                                                         blocks_mem()) != 0) {
         SSL_free(ssl);
         free(upstream);
         return NULL;

@@ -43,6 +43,8 @@ struct upstream_owner {
     void (*down)(struct upstream *upstream, int why);
 };
 
+#define UPSTREAM_CALLERS 8
+
 struct upstream {
     struct link link;
     nghttp2_session *session;
@@ -52,6 +54,8 @@ struct upstream {
     struct upcall *current; /* whose headers are being received */
     uint32_t in_flight;
     bool ready, leaving;
+    bool taught; /* the names that change their value with every call are in the header table */
+    const void *callers[UPSTREAM_CALLERS]; /* who called last, by a hash: see forward.c */
     struct alarm handshake;
 };
 
