@@ -161,7 +161,7 @@ void stream_woken(struct rpc_call *call);
 /* At the beginning: principal and hash. 0, or -EPROTO: the id is too old. */
 int request_begin(struct rpc_call *call, struct bytes request);
 /* Runs a mutating method for calls of it, looking up and keeping their request rows around it. Sets each call's result;
- * -EALREADY: another one of these has the same id, and it must be run again behind it. A negative return fails all. */
+ * -EALREADY: another one of these has the same id, and it must be run again behind it. Negative: nothing happened. */
 int requests_run(struct txn *txn, struct rpc_call **calls, size_t n);
 
 /* park.c */

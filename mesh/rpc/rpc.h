@@ -78,7 +78,8 @@ typedef int rpc_work(struct rpc_call *call, const void *in, void *out);
 enum { RPC_NOW = 0, RPC_LATER = 1, RPC_REPLY = 2 };
 typedef int rpc_gather(struct rpc_call *call, const void *in, void *out);
 /* All queued calls of one method in one transaction, first come first served. Each gets its own result; a call that
- * fails by rpc_fail writes nothing (the function itself must see to that), a negative return fails them all. */
+ * fails by rpc_fail writes nothing (the function itself must see to that); after a negative return nothing has
+ * happened, and each is run again alone. */
 struct rpc_item {
     struct rpc_call *call;
     const void *in;
@@ -156,7 +157,8 @@ void rpc_error_meta(struct rpc_call *call, const char *key, const char *value);
 void rpc_error_resource(struct rpc_call *call, const char *type, const char *name); /* ResourceInfo */
 void rpc_error_retry(struct rpc_call *call, int64_t delay_us);                      /* RetryInfo */
 
-/* --- paging (AIP-158): opaque tokens that hold a keyset and are refused when forged or of another query --- */
-/* 0 or rpc_fail_field("page_token", "PAGE_TOKEN_INVALID"). Fields are texts; an empty token gives NULLs. */
+/* --- paging (AIP-158): opaque tokens that hold a keyset and are refused when damaged or of another query ---
+ * Whoever knows how they are made can make one, so that they give no rights: owner predicates stay in every query. */
+/* 0 or rpc_fail_field("page_token", "PAGE_TOKEN_INVALID"). An empty token gives NULLs, any other n texts. */
 int rpc_page_open(struct rpc_call *call, const char *token, const char *query, const char **ret_fields, size_t n);
 const char *rpc_page_token(struct rpc_call *call, const char *query, const char *const *fields, size_t n);

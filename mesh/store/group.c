@@ -90,8 +90,8 @@ static bool is_lost(struct connection *c)
     return sqlite3_get_autocommit(c->db);
 }
 
-/* In a savepoint of its own; the transaction may be lost afterwards. */
-static void run_savepoint(struct group *g, struct unit **units, size_t n, int *results)
+/* In a savepoint of its own; the transaction may be lost afterwards. Negative: all of them have failed. */
+static int run_savepoint(struct group *g, struct unit **units, size_t n, int *results)
 {
     struct connection *c = g->inside.connection;
     int r = connection_verb(c, SAVEPOINT);
@@ -115,9 +115,11 @@ static void run_savepoint(struct group *g, struct unit **units, size_t n, int *r
         results[i] = r < 0 ? r : results[i];
         units[i]->log_seq = g->log_seq;
     }
+    return r;
 }
 
-/* Takes the unit at i together with those behind it that want to be run as one. */
+/* Takes the unit at i together with those behind it that want to be run as one. When that fails one of them may be the
+ * reason, or only their number: the others shall not suffer from it. */
 static void run_batch(struct group *g, struct unit **units, size_t n, int *results, size_t i)
 {
     struct store *store = g->store;
@@ -125,7 +127,9 @@ static void run_batch(struct group *g, struct unit **units, size_t n, int *resul
     for (size_t k = i; k < n; k++)
         if (results[k] == NOT_RUN && units[k]->gather == units[i]->gather && units[k]->group == units[i]->group)
             store->batch[taken++] = units[k];
-    run_savepoint(g, store->batch, taken, store->batch_results);
+    int r = run_savepoint(g, store->batch, taken, store->batch_results);
+    for (size_t k = 0; r < 0 && taken > 1 && k < taken && !is_lost(&store->writer); k++)
+        run_savepoint(g, &store->batch[k], 1, &store->batch_results[k]);
     for (size_t k = i, at = 0; at < taken; k++)
         if (units[k] == store->batch[at])
             results[k] = store->batch_results[at++];

@@ -39,8 +39,8 @@ struct unit {
     void (*done)(struct unit *unit, int result);
     uint64_t log_seq; /* set before done: the log's head when it committed; a read's snapshot holds at least this */
     /* A batch: units with the same non-NULL gather and group that are queued at once run as one call over all of them,
-     * in one savepoint; gather sets each unit's own result in results[i]. run is not called. The txn's arena is the
-     * first unit's. */
+     * in one savepoint; gather sets each unit's own result in results[i]. If it fails as a whole each is run again
+     * alone. run is not called. The txn's arena is the first unit's. */
     int (*gather)(struct txn *txn, struct unit **units, size_t n, int *results);
     const void *group;
     struct unit *next;
