@@ -63,27 +63,20 @@ static int decode(const char *text, uint8_t *data)
     return held >= 6 || (bits & ((1u << held) - 1)) != 0 ? -EINVAL : len;
 }
 
-/* Each field as a byte 0 for NULL, or 1, its two bytes of length, itself and a NUL. */
+/* Each field as its two bytes of length, itself and a NUL. */
 static int read_fields(struct arena *arena, struct bytes in, const char **ret_fields, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (in.len == 0)
+        size_t len = in.len < 3 ? SIZE_MAX : (size_t)in.data[0] << 8 | in.data[1];
+        if (in.len < 3 || len > in.len - 3)
             return -EINVAL;
-        bool null = in.data[0] == 0;
-        size_t len = 0;
-        ret_fields[i] = NULL;
-        if (!null) {
-            if (in.data[0] != 1 || in.len < 4 || (len = (size_t)in.data[1] << 8 | in.data[2]) > in.len - 4)
-                return -EINVAL;
-            struct bytes field = { in.data + 3, len };
-            if (memchr(field.data, '\0', len) || !utf8_valid(field))
-                return -EINVAL;
-            ret_fields[i] = arena_copy(arena, field.data, field.len);
-            if (!ret_fields[i])
-                return -ENOMEM;
-        }
-        size_t took = null ? 1 : len + 4;
-        in = (struct bytes){ in.data + took, in.len - took };
+        struct bytes field = { in.data + 2, len };
+        if (memchr(field.data, '\0', len) || !utf8_valid(field))
+            return -EINVAL;
+        ret_fields[i] = arena_copy(arena, field.data, field.len);
+        if (!ret_fields[i])
+            return -ENOMEM;
+        in = (struct bytes){ in.data + len + 3, in.len - len - 3 };
     }
     return in.len == 0 ? 0 : -EINVAL;
 }
@@ -114,7 +107,7 @@ const char *rpc_page_token(struct rpc_call *call, const char *query, const char 
     struct arena *arena = rpc_arena(call);
     size_t size = 2 * HASH_LEN;
     for (size_t i = 0; i < n; i++)
-        size += fields[i] ? strlen(fields[i]) + 4 : 1;
+        size += strlen(fields[i]) + 3;
     uint8_t *raw = arena_alloc(arena, size), *out = raw;
     if (!raw)
         return NULL;
@@ -123,10 +116,7 @@ const char *rpc_page_token(struct rpc_call *call, const char *query, const char 
     memcpy(out, &h, HASH_LEN);
     out += HASH_LEN;
     for (size_t i = 0; i < n; i++) {
-        size_t len = fields[i] ? strlen(fields[i]) : 0;
-        *out++ = fields[i] != NULL;
-        if (!fields[i])
-            continue;
+        size_t len = strlen(fields[i]);
         *out++ = (uint8_t)(len >> 8);
         *out++ = (uint8_t)len;
         memcpy(out, fields[i], len + 1);

@@ -21,13 +21,12 @@ static void end(void)
 START_TEST(a_token_gives_back_its_fields)
 {
     begin();
-    const char *fields[] = { "ord_1", NULL, "", "K\xc3\xb6ln" }, *again[4] = { 0 };
-    const char *token = rpc_page_token(call, "ListOrders c=1", fields, 4);
-    ck_assert_int_eq(rpc_page_open(call, token, "ListOrders c=1", again, 4), 0);
+    const char *fields[] = { "ord_1", "", "K\xc3\xb6ln" }, *again[3] = { 0 };
+    const char *token = rpc_page_token(call, "ListOrders c=1", fields, 3);
+    ck_assert_int_eq(rpc_page_open(call, token, "ListOrders c=1", again, 3), 0);
     ck_assert_str_eq(again[0], "ord_1");
-    ck_assert_ptr_null(again[1]);
-    ck_assert_str_eq(again[2], "");
-    ck_assert_str_eq(again[3], "K\xc3\xb6ln");
+    ck_assert_str_eq(again[1], "");
+    ck_assert_str_eq(again[2], "K\xc3\xb6ln");
     for (const char *c = token; *c; c++)
         ck_assert(strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", *c));
     end();
