@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define PRUNE_ROWS         500 /* of each table in one unit */
 #define PRUNE_PAUSE_US     60000000
@@ -17,6 +18,7 @@
 #define GAUGE_PAUSE_US     10000000
 #define DEADLETTER_KEEP_US (30 * 86400ll * 1000000) /* discarded ones */
 #define CHORE_ARENA        (4 << 20)
+#define DESTINATIONS_MAX   65 /* with the timers */
 
 #define OF(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
@@ -34,11 +36,19 @@ struct chore {
     int64_t pause_us;
 };
 
+/* The gauges of what waits for a destination; they stay when nothing does any more. */
+struct waiting {
+    char *destination;
+    struct metric *waiting, *parked, *oldest;
+};
+
 struct chores {
     struct port *port;
     struct store *store;
     int64_t log_keep_us;
     struct chore prune, measure;
+    struct waiting waiting[DESTINATIONS_MAX];
+    size_t n_waiting;
     bool stopping;
     void (*on_stopped)(void *);
     void *on_stopped_arg;
@@ -61,9 +71,40 @@ static int run_prune(struct txn *txn, void *arg)
     return 0;
 }
 
-static void gauge(const char *name, const char *help, const char *labels, int64_t value)
+static struct metric *gauge(const char *name, const char *help, const char *labels)
 {
-    metric_set(metric_make(METRIC_GAUGE, name, help, labels), value);
+    return metric_make(METRIC_GAUGE, name, help, labels);
+}
+
+static void add_gauges(struct chores *all, const char *destination)
+{
+    char labels[160];
+    struct waiting *w = &all->waiting[all->n_waiting];
+    for (size_t i = 0; i < all->n_waiting; i++)
+        if (strcmp(all->waiting[i].destination, destination) == 0)
+            return;
+    if (all->n_waiting == DESTINATIONS_MAX || !(w->destination = strdup(destination)))
+        return;
+    all->n_waiting++;
+    snprintf(labels, sizeof(labels), "destination=\"%.128s\"", destination);
+    w->waiting = gauge("mesh_outbox_waiting", "Commands and timers that wait.", labels);
+    w->parked = gauge("mesh_outbox_parked", "Queues that wait for a person.", labels);
+    w->oldest = gauge("mesh_outbox_oldest_age_us", "How long the oldest has been due.", labels);
+}
+
+static void set_gauges(struct chores *all, const struct outbox_count *counts, int n)
+{
+    for (int i = 0; i < n; i++)
+        add_gauges(all, counts[i].destination);
+    for (struct waiting *w = all->waiting; w < all->waiting + all->n_waiting; w++) {
+        struct outbox_count now = { 0 };
+        for (int i = 0; i < n; i++)
+            if (strcmp(counts[i].destination, w->destination) == 0)
+                now = counts[i];
+        metric_set(w->waiting, now.waiting);
+        metric_set(w->parked, now.parked);
+        metric_set(w->oldest, now.oldest_age_us);
+    }
 }
 
 static int run_measure(struct txn *txn, void *arg)
@@ -75,15 +116,9 @@ static int run_measure(struct txn *txn, void *arg)
     int n = r < 0 ? r : outbox_counts(txn, &counts);
     if (n < 0)
         return n;
-    gauge("mesh_log_head", "The last event's number.", NULL, (int64_t)head.seq);
-    gauge("mesh_log_floor", "The last event that is not kept any more.", NULL, (int64_t)floor);
-    for (int i = 0; i < n; i++) {
-        char labels[160];
-        snprintf(labels, sizeof(labels), "destination=\"%.128s\"", counts[i].destination);
-        gauge("mesh_outbox_waiting", "Commands and timers that wait.", labels, counts[i].waiting);
-        gauge("mesh_outbox_parked", "Queues that wait for a person.", labels, counts[i].parked);
-        gauge("mesh_outbox_oldest_age_us", "How long the oldest has been due.", labels, counts[i].oldest_age_us);
-    }
+    metric_set(gauge("mesh_log_head", "The last event's number.", NULL), (int64_t)head.seq);
+    metric_set(gauge("mesh_log_floor", "The last event that is not kept any more.", NULL), (int64_t)floor);
+    set_gauges(((struct chore *)arg)->all, counts, n);
     return 0;
 }
 
@@ -175,5 +210,7 @@ void chores_destroy(struct chores *all)
         return;
     arena_finish(&all->prune.arena);
     arena_finish(&all->measure.arena);
+    for (size_t i = 0; i < all->n_waiting; i++)
+        free(all->waiting[i].destination);
     free(all);
 }
