@@ -38,11 +38,14 @@ static void send_what_may_go(struct destination *to, int64_t mono_us)
     if (circuit_closed(&to->circuit))
         return;
     batch_expire(to);
-    if (!circuit_may_probe(&to->circuit, mono_us) || !to->ready)
-        return;
-    to->dirty |= to->dropped;
-    to->dropped = false;
-    batch_send(to, 1);
+    bool probes = circuit_may_probe(&to->circuit, mono_us) && to->ready;
+    /* Also when the one that was to stay for the probe is given up: those dropped before it wait for that, too. */
+    if (probes || !to->ready) {
+        to->dirty |= to->dropped;
+        to->dropped = false;
+    }
+    if (probes)
+        batch_send(to, 1);
 }
 
 /* Retries wait for a wall clock's time; when it is set back they must not wait for it to come round again. */

@@ -13,7 +13,8 @@
 static bool retryable(enum rpc_code code)
 {
     static const uint32_t codes = 1u << RPC_UNAVAILABLE | 1u << RPC_DEADLINE_EXCEEDED | 1u << RPC_RESOURCE_EXHAUSTED |
-                                  1u << RPC_ABORTED | 1u << RPC_UNKNOWN | 1u << RPC_INTERNAL | 1u << RPC_CANCELLED;
+                                  1u << RPC_ABORTED | 1u << RPC_UNKNOWN | 1u << RPC_INTERNAL | 1u << RPC_CANCELLED |
+                                  1u << RPC_UNIMPLEMENTED; /* during a rollout some do not serve it yet */
     return code > RPC_UNAUTHENTICATED || codes >> code & 1;
 }
 
@@ -149,6 +150,7 @@ static void submit(struct batch *batch)
 static void finish(struct batch *batch)
 {
     struct relay *relay = batch->relay;
+    batch->to->dirty |= batch->at < batch->n; /* rows that a scan has passed over, as they were here */
     for (; batch->at < batch->n; batch->at++)
         parcel_gone(batch->to, batch->parcels[batch->at]);
     batch_free(batch);

@@ -1,5 +1,6 @@
 /* Tests of mesh/outbox's relay: order, exactly one effect, circuits, giving up, timers; and all of it through crashes.
  */
+#include "mesh/base/metrics.h"
 #include "mesh/base/say.h"
 #include "mesh/outbox/circuit.h"
 #include "mesh/outbox/deadletter.h"
@@ -220,6 +221,27 @@ START_TEST(what_may_pass_is_tried_again_and_holds_only_its_own_key)
 }
 END_TEST
 
+static int64_t waiting_gauge(void)
+{
+    return metric_make(METRIC_GAUGE, "mesh_outbox_waiting", "", "destination=\"receiver\"")->value;
+}
+
+START_TEST(a_gauge_falls_to_zero_when_nothing_waits_any_more)
+{
+    begin(22);
+    pair_start(&p);
+    p.busy = true;
+    pair_send(&p, "busy", 1, 2);
+    world_run(p.world, 11 * SECOND_US);
+    ck_assert_int_eq(waiting_gauge(), 2);
+    p.busy = false;
+    PAIR_AWAIT(&p, p.sender, OUTCOMES, 2);
+    world_run(p.world, 11 * SECOND_US);
+    ck_assert_int_eq(waiting_gauge(), 0);
+    pair_end(&p);
+}
+END_TEST
+
 START_TEST(a_saga_is_told_that_its_command_was_given_up)
 {
     begin(7);
@@ -248,6 +270,42 @@ START_TEST(a_destination_that_is_gone_does_not_hold_a_saga_for_ever)
     }
     PAIR_AWAIT(&p, p.sender, "SELECT COUNT(*) FROM outcome WHERE gave_up = 1", 300);
     ck_assert_int_lt(world_now(p.world), 120 * SECOND_US);
+    pair_end(&p);
+}
+END_TEST
+
+START_TEST(a_destination_that_is_gone_parks_all_that_waits_for_it)
+{
+    begin(20);
+    p.deliverers[0].give_up = GIVE_UP_PARK;
+    p.deliverers[0].give_up_after_us = 20 * SECOND_US;
+    pair_start(&p);
+    node_crash(p.receiver, 3600 * SECOND_US);
+    char key[16];
+    for (int i = 0; i < 300; i++) {
+        snprintf(key, sizeof(key), "k%d", i);
+        pair_sending(&p, key, 1, 1);
+    }
+    PAIR_AWAIT(&p, p.sender, "SELECT COUNT(*) FROM dead_letter WHERE parked = 1", 300);
+    ck_assert_int_lt(world_now(p.world), 120 * SECOND_US);
+    pair_end(&p);
+}
+END_TEST
+
+/* A rollout: the other side's new release comes later than ours. */
+START_TEST(a_method_that_the_other_side_does_not_serve_yet_waits_for_it)
+{
+    begin(21);
+    const struct rpc_service *const *serves = p.receiver_spec.serves;
+    p.receiver_spec.serves = NULL;
+    p.deliverers[0].give_up_after_us = HOUR_US;
+    pair_start(&p);
+    pair_send(&p, "new", 1, 2);
+    PAIR_AWAIT(&p, p.sender, "SELECT MAX(attempts) FROM outbox", 3);
+    p.receiver_spec.serves = serves;
+    node_crash(p.receiver, SECOND_US);
+    PAIR_AWAIT(&p, p.sender, OUTCOMES, 2);
+    nothing_is_wrong(2);
     pair_end(&p);
 }
 END_TEST
@@ -492,9 +550,10 @@ SUITE("relay", 280, a_command_is_carried_out_and_its_outcome_comes_back, command
       many_keys_travel_together, the_sender_may_crash_between_any_two_steps,
       the_receiver_may_crash_between_any_two_steps, whatever_goes_wrong_each_command_has_one_effect,
       what_is_refused_for_good_is_told_at_once, what_may_pass_is_tried_again_and_holds_only_its_own_key,
-      a_saga_is_told_that_its_command_was_given_up, a_destination_that_is_gone_does_not_hold_a_saga_for_ever,
-      a_skipped_command_lets_its_queue_go_on, a_parked_command_holds_its_queue_until_a_person_decides,
-      a_skipped_command_that_is_retried_is_carried_out,
+      a_gauge_falls_to_zero_when_nothing_waits_any_more, a_saga_is_told_that_its_command_was_given_up,
+      a_destination_that_is_gone_does_not_hold_a_saga_for_ever, a_destination_that_is_gone_parks_all_that_waits_for_it,
+      a_method_that_the_other_side_does_not_serve_yet_waits_for_it, a_skipped_command_lets_its_queue_go_on,
+      a_parked_command_holds_its_queue_until_a_person_decides, a_skipped_command_that_is_retried_is_carried_out,
       an_outcome_that_cannot_be_applied_is_told_again_and_holds_up_no_other, a_kind_of_a_newer_release_is_left_alone,
       an_undo_that_comes_first_keeps_its_do_from_happening, an_undo_follows_its_do, a_timer_fires_once_when_it_is_due,
       a_timer_survives_a_crash, a_wall_clock_set_back_does_not_hold_up_retries,
