@@ -58,11 +58,15 @@ done < "$top/dev/processes"
 # When a process began, in ticks since boot: with its id, this names one process for ever.
 began() { sed 's/.*) //' "/proc/$1/stat" 2> /dev/null | cut -d' ' -f20; }
 
+# Ended, and nobody has asked how: not every machine has an init that does.
+is_zombie() { [[ $(sed 's/.*) //' "/proc/$1/stat" 2> /dev/null) == Z* ]]; }
+
 # running NAME: its id, if the process that we started under this name still lives.
 running() {
     local pid since
     read -r pid since 2> /dev/null < "$state/run/$1.pid" || return 1
     [[ -n $since && $(began "$pid") == "$since" ]] || return 1
+    ! is_zombie "$pid" || return 1
     printf '%s\n' "$pid"
 }
 
@@ -80,7 +84,7 @@ launch() {
 # await_end PID SECONDS
 await_end() {
     local end=$((SECONDS + $2))
-    while kill -0 "$1" 2> /dev/null && [[ $(sed 's/.*) //' "/proc/$1/stat" 2> /dev/null) != Z* ]]; do
+    while kill -0 "$1" 2> /dev/null && ! is_zombie "$1"; do
         ((SECONDS < end)) || return 1
         sleep 0.05
     done

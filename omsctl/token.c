@@ -141,7 +141,8 @@ int run_token(struct ctl *ctl)
     if (!subject[0] || strlen(subject) >= CALLER_SUBJECT_MAX)
         return cli_usage("--sub has 1 to %d characters", CALLER_SUBJECT_MAX - 1);
     int64_t ttl_us = INT64_C(1000000) * TTL_DEFAULT;
-    if (ttl && cli_duration(ttl, &ttl_us) < 0)
+    bool past = ttl && ttl[0] == '-'; /* a token that has expired, to test with */
+    if (ttl && cli_duration(ttl + past, &ttl_us) < 0)
         return cli_usage("--ttl is a duration such as 10m or 12h, not '%s'", ttl);
 
     const char *roles[ROLES_MAX];
@@ -156,7 +157,7 @@ int run_token(struct ctl *ctl)
                                    .roles = roles,
                                    .n_roles = (size_t)n,
                                    .issued_s = now_s,
-                                   .expires_s = now_s + ttl_us / 1000000 };
+                                   .expires_s = now_s + (past ? -ttl_us : ttl_us) / 1000000 };
     char *token;
     int r = token_sign(key, &claims, &token);
     if (r < 0)

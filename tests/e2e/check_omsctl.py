@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import tap
-from mesh import CTL, SAMPLE, Mesh
+from whole_mesh import CTL, SAMPLE, Mesh
 
 IMPORT = ("catalog", "import", SAMPLE / "catalogue.csv", "--locations", SAMPLE / "locations.csv", "--stock",
           SAMPLE / "stock.csv")

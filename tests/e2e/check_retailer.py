@@ -10,7 +10,7 @@ import os
 import sys
 
 import tap
-from mesh import RETAIL, Mesh
+from whole_mesh import RETAIL, Mesh
 
 DAY = os.environ.get("RETAIL_DAY", "2010-12-01")
 

@@ -9,11 +9,11 @@ class Skip(Exception):
 
 
 def run(tests):
-    """True if none failed. Each test is a function without arguments."""
+    """True if none failed. Each test is a function without arguments, or a name and such a function."""
     print(f"1..{len(tests)}", flush=True)
     failed = 0
     for number, test in enumerate(tests, 1):
-        name = test.__name__.replace("_", " ")
+        name, test = test if isinstance(test, tuple) else (test.__name__.replace("_", " "), test)
         try:
             test()
             print(f"ok {number} - {name}", flush=True)

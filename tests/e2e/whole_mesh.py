@@ -56,7 +56,7 @@ class Mesh:
 
     def __enter__(self):
         try:
-            self._dev("up", "--bare")
+            self.up()
         except BaseException:
             self.__exit__()
             raise
@@ -64,7 +64,7 @@ class Mesh:
 
     def __exit__(self, *_):
         try:
-            self._dev("down")
+            self.stop()
         finally:
             shutil.rmtree(self.dir, ignore_errors=True)
 
@@ -86,6 +86,34 @@ class Mesh:
 
     def token(self, subject, *roles, ttl="1h"):
         return self.ctl("token", "--sub", subject, "--role", ",".join(roles), "--ttl", ttl).strip()
+
+    def foreign_token(self, subject, *roles):
+        """Signed by a key that the gateway does not know."""
+        key = self.dir / "foreign.key"
+        subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key],
+                       check=True, capture_output=True)
+        return self.ctl("token", "--key", key, "--sub", subject, "--role", ",".join(roles)).strip()
+
+    def pid(self, process):
+        return int((self.dir / "run" / f"{process}.pid").read_text(encoding="ascii").split()[0])
+
+    def up(self):
+        """Starts what is missing and leaves the rest alone."""
+        self._dev("up", "--bare")
+
+    def stop(self):
+        """Ends every process; the data stays."""
+        self._dev("down")
+
+    def load_goods(self):
+        """One product of which there is plenty: MUG-S at 5 EUR."""
+        self.ctl("call", "oms.inventory.v1.InventoryService/UpsertLocation", json.dumps(
+            {"requestId": "goods-location", "location": {"locationId": "ber", "title": "Berlin"}}))
+        self.ctl("call", "oms.catalog.v1.CatalogService/UpsertProduct", json.dumps(
+            {"requestId": "goods-product", "product": {"productId": "mug", "title": "Mug", "variants": [
+                {"sku": "MUG-S", "price": {"currencyCode": "EUR", "units": "5"}, "stocked": True}]}}))
+        self.ctl("call", "oms.inventory.v1.InventoryService/AdjustStock", json.dumps(
+            {"requestId": "goods-stock", "sku": "MUG-S", "locationId": "ber", "delta": "100000", "reason": "RECEIVED"}))
 
     def load_sample(self):
         self.ctl("catalog", "import", SAMPLE / "catalogue.csv", "--locations", SAMPLE / "locations.csv", "--stock",

@@ -1,0 +1,105 @@
+#!/usr/bin/python3
+"""What can be seen from outside: one trace through every hop, figures that move, and nowhere a word about a person."""
+import secrets
+import sqlite3
+import sys
+import urllib.request
+
+import tap
+from client import Client, Refused, await_true, new_id
+from whole_mesh import Mesh
+
+PLACE = "oms.order.v1.OrderService/PlaceOrder"
+TAIL = "mesh.v1.LogService/Tail"
+CANARY = "Canary" + secrets.token_hex(8)
+ADMIN = {"gateway": 9, "svc-order": 109, "svc-inventory": 209}
+
+
+def place(extra=None, who="customer:wanda"):
+    address = {"name": f"{CANARY} Name", "street": [f"{CANARY} Street 1"], "city": f"{CANARY} City", "postalCode": "10115",
+               "country": "DE"}
+    request = {"requestId": new_id(), "currencyCode": "EUR", "wait": True, "shipTo": address,
+               "lines": [{"sku": "MUG-S", "quantity": "1"}]}
+    return CLIENT.call(PLACE, request, who, extra)["order"]
+
+
+def log_of(service):
+    return CLIENT.call(TAIL, {}, "erp:erp1", {"mesh-service": service}, take=1)[0]["entries"]
+
+
+def one_trace_goes_through_calls_commands_and_events():
+    trace = secrets.token_hex(16)
+    order = place({"traceparent": f"00-{trace}-{secrets.token_hex(8)}-01"})
+    mine = [e for e in log_of("svc-order") if e["key"] == order["orderId"]]
+    assert [e["type"] for e in mine] == [10, 11], mine
+    assert all(e["trace"].split("-")[1] == trace for e in mine), mine
+    sold = [e for e in log_of("svc-inventory") if e["trace"].split("-")[1:2] == [trace]]
+    assert [e["key"] for e in sold] == ["MUG-S"], "the reservation's event belongs to the trace too"
+
+
+def metric(process, name):
+    with urllib.request.urlopen(f"http://127.0.0.1:{MESH.base + ADMIN[process]}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name) and not line.startswith("#"))
+
+
+def calls_are_counted_by_every_process_they_pass():
+    names = {p: "mesh_rpc_seconds_count" for p in ("svc-order", "svc-inventory")} | {"gateway": "gateway_request_seconds_count"}
+    before = {p: metric(p, n) for p, n in names.items()}
+    for _ in range(5):
+        place()
+    for process, name in names.items():
+        assert metric(process, name) >= before[process] + 1, f"{name} of {process} stands still"
+    assert metric("gateway", names["gateway"]) >= before["gateway"] + 5
+
+
+def every_process_says_that_it_is_well():
+    for process, offset in ADMIN.items():
+        with urllib.request.urlopen(f"http://127.0.0.1:{MESH.base + offset}/healthz", timeout=10) as answer:
+            assert answer.status == 200, process
+
+
+def tables_with(word):
+    """The tables of all databases that have the word somewhere, as text or within bytes."""
+    found = set()
+    for file in sorted((MESH.dir / "data").glob("*.db")):
+        with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as db:
+            for (table,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
+                for row in db.execute(f'SELECT * FROM "{table}"'):
+                    if any(word.encode() in (v if isinstance(v, bytes) else str(v).encode()) for v in row):
+                        found.add(table)
+    return found
+
+
+def a_person_is_told_of_in_one_table_only():
+    order = place()
+    again = CLIENT.call("oms.order.v1.OrderService/GetOrder", {"orderId": order["orderId"]}, "customer:wanda")["order"]
+    assert again["shipTo"]["name"].startswith(CANARY), "she reads her own address"
+    for service in ("svc-order", "svc-inventory"):
+        assert CANARY not in str(log_of(service)), f"the log of {service} tells of a person"
+    for log in (MESH.dir / "log").glob("*.log"):
+        assert CANARY not in log.read_text(errors="replace"), f"{log.name} tells of a person"
+    MESH.stop()  # databases are locked while their process lives
+    assert tables_with(CANARY) == {"order_address"}, tables_with(CANARY)
+
+
+def ready():
+    try:
+        return place()
+    except Refused as e:
+        if e.reason != "SKU_UNKNOWN":
+            raise
+        return None
+
+
+if __name__ == "__main__":
+    with Mesh() as MESH, Client(MESH) as CLIENT:
+        MESH.load_goods()
+        await_true("svc-order knows the price", ready)
+        ok = tap.run([
+            one_trace_goes_through_calls_commands_and_events,
+            calls_are_counted_by_every_process_they_pass,
+            every_process_says_that_it_is_well,
+            a_person_is_told_of_in_one_table_only,
+        ])
+    sys.exit(not ok)

@@ -1,0 +1,78 @@
+// Plays cases.json through the gateway, as check_cases.py does, over another HTTP/2 and gRPC implementation.
+'use strict'
+const fs = require('node:fs')
+const path = require('node:path')
+const { isDeepStrictEqual } = require('node:util')
+const { call, randomUUID } = require('./client')
+
+const BIG = 'x'.repeat(1 << 20)
+const pause = ms => new Promise(resolve => setTimeout(resolve, ms))
+
+// ${name} a variable, ${uuid} a new id, ${uuid:name} a new id that is remembered.
+function fill (value, vars) {
+  if (Array.isArray(value)) return value.map(v => fill(v, vars))
+  if (value && typeof value === 'object') return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, fill(v, vars)]))
+  if (typeof value !== 'string') return value
+  return value.replace(/\$\{([^}]+)\}/g, (_, name) => {
+    if (name === 'uuid') return randomUUID()
+    if (name.startsWith('uuid:')) return (vars[name.slice(5)] = randomUUID())
+    return name === 'big' ? BIG : vars[name]
+  })
+}
+
+// Nothing, or where got is not what is wanted; of objects and lists only what is wanted is looked at.
+function differs (want, got, at = 'reply') {
+  if (want && typeof want === 'object') {
+    if (!got || typeof got !== 'object') return `${at} is missing`
+    if (Array.isArray(want) && got.length < want.length) return `${at} has too few items: ${JSON.stringify(got)}`
+    for (const [key, value] of Object.entries(want)) {
+      const problem = differs(value, got[key], `${at}.${key}`)
+      if (problem) return problem
+    }
+    return
+  }
+  if (want !== got) return `${at} is ${JSON.stringify(got)}, not ${JSON.stringify(want)}`
+}
+
+const heads = client => Promise.all(['svc-order', 'svc-inventory'].map(async s =>
+  (await call(client, 'mesh.v1.AdminService/GetStatus', {}, 'operator:olga', { extra: { 'mesh-service': s } })).head))
+
+async function attempt (client, c, vars) {
+  let reply
+  try {
+    const raw = c.raw === undefined ? undefined : Buffer.from(c.raw, 'hex')
+    reply = await call(client, c.call, fill(c.request, vars), c.as, { extra: c.metadata, raw, take: c.take })
+  } catch (e) {
+    if (!e.code) throw e
+    if (e.code !== (c.code || 'OK')) return String(e)
+    if (c.reason && e.reason !== c.reason) return `the reason is ${e.reason}: ${e}`
+    if (c.field && !e.fields.includes(c.field)) return `the field is ${e.fields}: ${e}`
+    return
+  }
+  if (c.code) return `was not refused: ${JSON.stringify(reply)}`
+  const problem = differs(fill(c.reply || {}, vars), reply)
+  if (problem) return problem
+  if (!JSON.stringify(reply).includes(c.reply_has || '')) return `the reply has no ${c.reply_has}`
+  for (const [name, where] of Object.entries(c.save || {})) vars[name] = where.split('.').reduce((v, k) => v[k], reply)
+}
+
+async function play (client, c, vars) {
+  const before = c.code && await heads(client)
+  const end = Date.now() + 20000
+  let problem = await attempt(client, c, vars)
+  while (problem && c.until && Date.now() < end) { // what another service has yet to hear of
+    await pause(50)
+    problem = await attempt(client, c, vars)
+  }
+  if (!problem && before && !isDeepStrictEqual(await heads(client), before)) problem = 'it was refused and yet something was written'
+  if (problem) throw problem
+}
+
+async function playAll (client, tap) {
+  const vars = {}
+  for (const c of JSON.parse(fs.readFileSync(path.join(__dirname, '..', 'cases.json'), 'utf8'))) {
+    await tap.run(c.name, () => play(client, c, vars))
+  }
+}
+
+module.exports = { playAll }

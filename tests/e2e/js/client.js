@@ -1,0 +1,154 @@
+// A client of the gateway that is not built on gRPC C core: @grpc/grpc-js.
+'use strict'
+const { execFileSync } = require('node:child_process')
+const { randomUUID } = require('node:crypto')
+const fs = require('node:fs')
+const os = require('node:os')
+const path = require('node:path')
+const grpc = require('@grpc/grpc-js')
+const loader = require('@grpc/proto-loader')
+
+const PROTOS = process.env.OMS_PROTOS
+const FILES = ['oms/catalog/v1/catalog', 'oms/inventory/v1/inventory', 'oms/order/v1/order', 'oms/event/v1/event',
+  'mesh/v1/admin', 'mesh/v1/log', 'mesh/v1/deliver', 'google/rpc/status', 'google/rpc/error_details',
+  'grpc/health/v1/health', 'grpc/reflection/v1/reflection', 'grpc/reflection/v1alpha/reflection']
+const definition = loader.loadSync(FILES.map(f => f + '.proto'), {
+  includeDirs: [PROTOS, '/usr/include', '/usr/share/grpc-proto'],
+  longs: String, enums: String, bytes: String, defaults: true, arrays: true, oneofs: false
+})
+
+const tokens = new Map()
+const omsctl = (...args) => execFileSync(process.env.OMSCTL, args, { encoding: 'utf8' }).trim()
+
+// who is role:subject; expired, foreign and garbage are customers whose token is no good.
+function token (who) {
+  const [role, subject] = who.split(':')
+  if (role === 'guest') return null
+  if (!tokens.has(who)) tokens.set(who, makeToken(role, subject))
+  return tokens.get(who)
+}
+
+function makeToken (role, subject) {
+  if (role === 'garbage') return 'not.a.token'
+  if (role === 'expired') return omsctl('token', '--sub', subject, '--role', 'customer', '--ttl', '-1h')
+  if (role !== 'foreign') return omsctl('token', '--sub', subject, '--role', role)
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'oms-key-'))
+  try {
+    const key = path.join(dir, 'key.pem')
+    execFileSync('openssl', ['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', key], { stdio: 'ignore' })
+    return omsctl('token', '--sub', subject, '--role', 'customer', '--key', key)
+  } finally {
+    fs.rmSync(dir, { recursive: true })
+  }
+}
+
+function metadata (who, extra) {
+  const md = new grpc.Metadata()
+  const t = token(who)
+  if (t) md.set('authorization', 'Bearer ' + t)
+  for (const [k, v] of Object.entries(extra || {})) md.set(k, v)
+  return md
+}
+
+// The protobuf fields of a message on the wire: [[number, bytes or integer]].
+function wire (bytes) {
+  const fields = []
+  let at = 0
+  const varint = () => {
+    let value = 0n
+    for (let shift = 0n; ; shift += 7n) {
+      const b = bytes[at++]
+      value |= BigInt(b & 127) << shift
+      if (b < 128) return Number(value)
+    }
+  }
+  while (at < bytes.length) {
+    const tag = varint()
+    if ((tag & 7) === 0) fields.push([tag >> 3, varint()])
+    else {
+      const n = varint()
+      fields.push([tag >> 3, bytes.subarray(at, at + n)])
+      at += n
+    }
+  }
+  return fields
+}
+
+// A status other than OK with its details taken apart.
+function refused (error) {
+  const out = { code: Object.keys(grpc.status).find(k => grpc.status[k] === error.code), message: error.details, reason: '', fields: [] }
+  const details = error.metadata && error.metadata.get('grpc-status-details-bin')[0]
+  for (const [number, any] of details ? wire(details) : []) {
+    if (number !== 3) continue
+    const [, type] = wire(any).find(f => f[0] === 1)
+    const value = (wire(any).find(f => f[0] === 2) || [2, Buffer.alloc(0)])[1]
+    const kind = type.toString().split('.').pop()
+    if (kind === 'ErrorInfo') out.reason = wire(value).filter(f => f[0] === 1).map(f => f[1].toString())[0]
+    if (kind === 'BadRequest') out.fields.push(...wire(value).map(f => wire(f[1]).find(g => g[0] === 1)[1].toString()))
+  }
+  out.toString = () => `${out.code} ${out.reason} ${out.fields} ${out.message}`
+  return out
+}
+
+function connect () {
+  return process.env.OMS_OVER_TLS
+    ? new grpc.Client(process.env.OMS_GATEWAY_TLS, grpc.credentials.createSsl(fs.readFileSync(process.env.OMS_CA)))
+    : new grpc.Client(process.env.OMS_GATEWAY, grpc.credentials.createInsecure())
+}
+
+const same = x => x
+function methodOf (name) {
+  const [service, method] = name.split('/')
+  return definition[service][method]
+}
+
+// The reply; with take the first replies of a stream. Rejects with what refused() makes.
+function call (client, name, request, who = 'guest', { extra, raw, take } = {}) {
+  const options = { deadline: Date.now() + 20000 }
+  const md = metadata(who, extra)
+  return new Promise((resolve, reject) => {
+    const done = (error, reply) => error ? reject(refused(error)) : resolve(reply)
+    if (raw !== undefined) return client.makeUnaryRequest('/' + name, same, same, raw, md, options, done)
+    const m = methodOf(name)
+    if (take === undefined) return client.makeUnaryRequest(m.path, m.requestSerialize, m.responseDeserialize, request, md, options, done)
+    let stream
+    if (m.requestStream) {
+      stream = client.makeBidiStreamRequest(m.path, m.requestSerialize, m.responseDeserialize, md, options)
+      stream.write(request)
+    } else {
+      stream = client.makeServerStreamRequest(m.path, m.requestSerialize, m.responseDeserialize, request, md, options)
+    }
+    const replies = []
+    stream.on('data', reply => {
+      if (replies.length < take) replies.push(reply)
+      if (replies.length === take) {
+        resolve(replies)
+        stream.cancel()
+      }
+    })
+    stream.on('error', e => reject(refused(e)))
+    stream.on('end', () => resolve(replies))
+  })
+}
+
+class Tap {
+  count = 0
+  failed = 0
+  async run (name, f) {
+    this.count++
+    try {
+      await f()
+      console.log(`ok ${this.count} ${name}`)
+    } catch (e) {
+      this.failed++
+      console.log(`not ok ${this.count} ${name}\n# ${String((e && e.stack && e.message) || e).replace(/\n/g, '\n# ')}`)
+    }
+  }
+
+  end () {
+    console.log(`1..${this.count}`)
+    process.exitCode = this.failed ? 1 : 0
+  }
+}
+
+module.exports = { call, connect, grpc, metadata, methodOf, refused, Tap, randomUUID }
