@@ -140,7 +140,6 @@ struct dispatch {
 void call_end(struct rpc_call *call, int result);
 /* -EPROTO with the error made, if the client is gone or the deadline has passed. */
 int call_over(struct rpc_call *call);
-uint64_t call_hash_name(const char *name, size_t len);
 
 /* stages.c */
 void call_start(struct rpc_call *call);

@@ -1,6 +1,7 @@
 /* Where calls come in and go out: the table of methods, who may call them, decoding, and how a call ends. */
 #include "mesh/base/say.h"
 #include "mesh/rpc/call.h"
+#include "mesh/rpc/types.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,17 +15,9 @@ static struct metric in_flight = { .name = "mesh_rpc_in_flight",
 static const struct method unknown_method = { .rule = &(const struct schema_method){ .full_name = "unknown",
                                                                                      .name = "unknown" } };
 
-uint64_t call_hash_name(const char *name, size_t len)
-{
-    uint64_t h = 0xcbf29ce484222325;
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (uint8_t)name[i]) * 0x100000001b3;
-    return h ^ h >> 32;
-}
-
 static struct method **slot_of(const struct dispatch *d, const char *name, size_t len)
 {
-    size_t at = call_hash_name(name, len) & (d->n_slots - 1);
+    size_t at = name_hash(name, len) & (d->n_slots - 1);
     while (d->slots[at] &&
            !(strncmp(d->slots[at]->rule->full_name, name, len) == 0 && d->slots[at]->rule->full_name[len] == '\0'))
         at = (at + 1) & (d->n_slots - 1);

@@ -2,6 +2,7 @@
 #include "mesh/rpc/idempotency.h"
 #include "mesh/base/id.h"
 #include "mesh/rpc/call.h"
+#include "mesh/rpc/types.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -58,7 +59,7 @@ int request_begin(struct rpc_call *call, struct bytes request)
         EVP_DigestFinal_ex(call->digest, digest, NULL) != 1)
         return -ENOMEM;
     memcpy(call->hash, digest, HASH_BYTES);
-    call->id_hash = call_hash_name(id, strlen(id));
+    call->id_hash = name_hash(id, strlen(id));
     snprintf(call->principal, sizeof(call->principal), "%c:%s", of_service(call) ? 's' : 'u', call->caller.subject);
     return 0;
 }

@@ -5,6 +5,7 @@
  * so that a thousand waiting calls cost a commit no more than one does. */
 #include "mesh/log/log.h"
 #include "mesh/rpc/call.h"
+#include "mesh/rpc/types.h"
 
 #include <string.h>
 
@@ -158,7 +159,7 @@ bool park(struct rpc_call *call, int64_t until_us)
     if (waits) {
         bool page = call->method->row->page;
         call->until_us = until_us;
-        call->key_hash = page ? 0 : call_hash_name(call->defer_key, strlen(call->defer_key));
+        call->key_hash = page ? 0 : name_hash(call->defer_key, strlen(call->defer_key));
         d->n_keyed += !page;
         link_in(page ? &d->tails : &d->keyed[call->key_hash % PARK_BUCKETS], call);
         sweeps = want_sweep(d);
@@ -216,7 +217,7 @@ static int run_sweep(struct txn *txn, void *arg)
 
 static void take_key(struct dispatch *d, const char *key, struct rpc_call **chain)
 {
-    uint64_t hash = call_hash_name(key, strlen(key));
+    uint64_t hash = name_hash(key, strlen(key));
     struct rpc_call *call = d->keyed[hash % PARK_BUCKETS], *next;
     for (; call; call = next) {
         next = call->next;

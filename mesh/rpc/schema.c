@@ -40,18 +40,10 @@ struct schema {
 
 /* --- symbols --- */
 
-static uint64_t hash_name(const char *name, size_t len)
-{
-    uint64_t h = 0xcbf29ce484222325;
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (uint8_t)name[i]) * 0x100000001b3;
-    return h ^ h >> 32;
-}
-
 /* The slot of the name, or the free one where it belongs. */
 static struct symbol *find_slot(const struct schema *s, const char *name, size_t len)
 {
-    size_t at = hash_name(name, len) & (s->n_slots - 1);
+    size_t at = name_hash(name, len) & (s->n_slots - 1);
     while (s->symbols[at].name && !(strncmp(s->symbols[at].name, name, len) == 0 && s->symbols[at].name[len] == '\0'))
         at = (at + 1) & (s->n_slots - 1);
     return &s->symbols[at];

@@ -41,6 +41,15 @@ struct schema_field {
 
 #define MESSAGE_FIELDS_MAX 128
 
+/* For tables by name (FNV-1a, its halves folded). */
+static inline uint64_t name_hash(const char *name, size_t len)
+{
+    uint64_t h = 0xcbf29ce484222325;
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ (uint8_t)name[i]) * 0x100000001b3;
+    return h ^ h >> 32;
+}
+
 struct schema_message {
     const char *name; /* "oms.order.v1.Order" */
     bool map_entry;

@@ -85,6 +85,7 @@ static int list_stock(struct rpc_call *call, struct txn *txn, const void *in, vo
     Oms__Inventory__V1__ListStockResponse *response = out;
     atomic_fetch_add(&w->runs, 1);
     ck_assert_ptr_eq(response->next_page_token, protobuf_c_empty_string);
+    w->trace = *rpc_trace(call);
     response->next_page_token = request->page_token;
     if (strncmp(request->sku, "errno", 5) == 0)
         return -atoi(request->sku + 5);
@@ -447,6 +448,7 @@ void ask_begin(struct world *w, struct asked *a, const struct asking *asking)
         .caller.roles =
             asking->roles ? asking->roles : ROLE_BIT(MESH__V1__ROLE__SERVICE) | ROLE_BIT(MESH__V1__ROLE__ERP),
         .authentic = !asking->not_authentic,
+        .trace = asking->trace,
         .deadline_us = asking->timeout_us ? w->port->mono_us(w->port) + asking->timeout_us : 0,
     };
     snprintf(begin.caller.subject, sizeof(begin.caller.subject), "%s", asking->subject ? asking->subject : "tester");

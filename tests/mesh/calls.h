@@ -26,6 +26,7 @@ struct world {
     atomic_int batch_most; /* items of the largest batch */
     atomic_int settled_runs;
     char owner[CALLER_SUBJECT_MAX]; /* rpc_owner of the last one */
+    struct trace trace;             /* of the last ListStock */
     int64_t time_left_us;           /* of the last release */
     struct rpc_call *gathering;     /* a gather that said RPC_LATER */
 };
@@ -62,6 +63,7 @@ struct asking {
     const char *subject;
     bool not_authentic;
     int64_t timeout_us;
+    struct trace trace;
 };
 /* Begins a call; its end comes with world_settle. */
 void ask_begin(struct world *w, struct asked *a, const struct asking *asking);

@@ -111,6 +111,35 @@ START_TEST(what_is_missing_is_named)
 }
 END_TEST
 
+START_TEST(a_call_is_a_span_of_its_callers_trace)
+{
+    world_open(&world, false);
+    struct asking asking = { INVENTORY("ListStock"), &stock_of("A")->base };
+    ck_assert(trace_parse("00-0123456789abcdef0123456789abcdef-0123456789abcdef-01", &asking.trace));
+    ask(&world, &a, &asking);
+    ck_good(&a);
+    ck_assert_mem_eq(world.trace.trace_id, asking.trace.trace_id, sizeof(asking.trace.trace_id));
+    ck_assert_mem_ne(world.trace.span_id, asking.trace.span_id, sizeof(asking.trace.span_id));
+    world_close(&world);
+}
+END_TEST
+
+START_TEST(ends_are_counted_by_method_and_code)
+{
+    world_open(&world, false);
+    for (int i = 0; i < 3; i++)
+        ask(&world, &a, &(struct asking){ INVENTORY("ListStock"), &stock_of(i ? "A" : "errno28")->base });
+    size_t len;
+    char *metrics = metrics_render(&len);
+#define LIST_STOCK "mesh_rpc_calls_total{method=\"" INVENTORY("ListStock") "\",code="
+    ck_assert_ptr_nonnull(strstr(metrics, LIST_STOCK "\"OK\"} 2\n"));
+    ck_assert_ptr_nonnull(strstr(metrics, LIST_STOCK "\"RESOURCE_EXHAUSTED\"} 1\n"));
+    ck_assert_ptr_nonnull(strstr(metrics, "mesh_rpc_in_flight 0\n"));
+    free(metrics);
+    world_close(&world);
+}
+END_TEST
+
 /* --- who may --- */
 
 START_TEST(only_those_who_may_get_in)
@@ -609,7 +638,8 @@ START_TEST(threads_lose_no_wake_up)
 END_TEST
 
 SUITE("dispatch", 60, a_read_is_answered, a_write_commits_its_effect_and_its_request, an_error_rolls_everything_back,
-      an_errno_becomes_a_status_that_tells_nothing_else, what_is_missing_is_named, only_those_who_may_get_in,
+      an_errno_becomes_a_status_that_tells_nothing_else, what_is_missing_is_named,
+      a_call_is_a_span_of_its_callers_trace, ends_are_counted_by_method_and_code, only_those_who_may_get_in,
       a_customer_is_the_owner_of_what_he_asks_for, bad_bytes_are_refused_before_anything_runs,
       a_request_that_would_blow_up_is_too_costly, a_call_whose_deadline_has_passed_is_not_started,
       a_cancelled_call_is_not_started, too_many_calls_are_turned_away, gather_work_and_unit_follow_each_other,
