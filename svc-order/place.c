@@ -290,11 +290,16 @@ int replay_place_order(struct rpc_call *call, struct txn *txn, const void *in, v
     return fill_reply(txn, rpc_resource(call), out);
 }
 
+/* While it is pending the reply stays as it was when the order was placed. */
 int settle_place_order(struct rpc_call *call, struct txn *txn, const void *in, void *out)
 {
-    PlaceOrderResponse *ret = out;
-    int r = fill_reply(txn, rpc_resource(call), ret);
+    const char *order_id = rpc_resource(call);
+    struct rows rows;
+    int r = txn_query(txn, &rows, "SELECT state FROM sales_order WHERE order_id = $1", T(order_id));
     if (r < 0)
         return r;
-    return ret->order && ret->order->state == OMS__ORDER__V1__ORDER__STATE__PENDING ? RPC_WAIT : RPC_END;
+    if (rows.n && row_int(&rows, 0, 0) == PENDING)
+        return RPC_WAIT;
+    r = fill_reply(txn, order_id, out);
+    return r < 0 ? r : RPC_END;
 }

@@ -132,6 +132,20 @@ START_TEST(without_wait_the_reply_comes_when_the_order_is_durable)
 }
 END_TEST
 
+START_TEST(a_wait_ends_before_the_deadline_with_the_order_as_it_is)
+{
+    open_shop(1);
+    world_partition(s.world, s.order, s.inventory, 60000000);
+    PlaceOrderRequest *req = cups(1);
+    req->wait = true;
+    ck_assert_int_eq(place(&anna, req)->state, OMS__ORDER__V1__ORDER__STATE__PENDING);
+    world_run(s.world, 60000000);
+    ck_assert_int_eq(place(&anna, req)->state, OMS__ORDER__V1__ORDER__STATE__CONFIRMED);
+    ck_assert_int_eq(ORDERS, 1);
+    shop_close(&s);
+}
+END_TEST
+
 START_TEST(what_is_sold_out_is_rejected_with_a_sentence_and_holds_nothing)
 {
     open_shop(1);
@@ -491,6 +505,7 @@ START_TEST(what_is_personal_stands_in_its_table_alone)
 END_TEST
 
 SUITE("place", 120, an_order_is_priced_by_us_and_confirmed, without_wait_the_reply_comes_when_the_order_is_durable,
+      a_wait_ends_before_the_deadline_with_the_order_as_it_is,
       what_is_sold_out_is_rejected_with_a_sentence_and_holds_nothing, an_order_of_nothing_stocked_is_confirmed_at_once,
       a_repeat_is_the_same_order_as_it_is_now, sixty_four_repeats_at_once_are_one_order,
       an_erp_sets_prices_time_and_guests, a_thousand_lines_are_one_order, bad_lines_are_refused_naming_them,
