@@ -50,7 +50,8 @@ struct rpc_server {
 static void send_now(struct task *task)
 {
     struct server_call *c = (struct server_call *)((char *)task - offsetof(struct server_call, sending));
-    call_send(c, c->message);
+    if (!c->ending) /* a cancel may have come first, and the status with it */
+        call_send(c, c->message);
 }
 
 static void finish_now(struct task *task)
