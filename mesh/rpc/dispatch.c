@@ -108,6 +108,7 @@ static const struct {
     { -EIO, RPC_UNAVAILABLE, "STORAGE_FAILED", "the storage failed", 0 },
     { -ESHUTDOWN, RPC_UNAVAILABLE, "SHUTTING_DOWN", "this process is ending", 0 },
     { -ENOMEM, RPC_RESOURCE_EXHAUSTED, "REQUEST_TOO_COSTLY", "the request takes more memory than it may", 0 },
+    { -E2BIG, RPC_RESOURCE_EXHAUSTED, "REQUEST_TOO_LARGE", "an event or command that it makes is too large", 0 },
 };
 
 static void make_error(struct rpc_call *call, int result)

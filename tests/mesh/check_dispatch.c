@@ -81,6 +81,7 @@ START_TEST(an_errno_becomes_a_status_that_tells_nothing_else)
         const char *reason;
     } cases[] = {
         { "errno11", RPC_RESOURCE_EXHAUSTED, "OVERLOADED" },
+        { "errno7", RPC_RESOURCE_EXHAUSTED, "REQUEST_TOO_LARGE" },
         { "errno28", RPC_RESOURCE_EXHAUSTED, "STORAGE_FULL" },
         { "errno5", RPC_UNAVAILABLE, "STORAGE_FAILED" },
         { "errno12", RPC_RESOURCE_EXHAUSTED, "REQUEST_TOO_COSTLY" },
