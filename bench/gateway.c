@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -19,6 +20,7 @@
 #define PRINCIPALS 10000
 #define FRESH      30000
 #define WARM_US    200000
+#define WATCHERS   5000
 
 struct proxy {
     const char *name;
@@ -32,7 +34,7 @@ struct proxy {
 
 static const char *dir, *bin; /* keys and configurations; programs built beside this one */
 static int backend_port;
-static double idle_kb, start_ms, loaded_kb;
+static double idle_kb, start_ms, loaded_kb, watchers_kb, watcher_kb;
 
 static _Noreturn void die(const char *what)
 {
@@ -277,6 +279,22 @@ static void measure(struct proxy *proxy, struct tokens *tokens, int64_t measured
     proxy->p99_us = result.p99_us;
 }
 
+static void all_watch(void *arg)
+{
+    struct proxy *proxy = arg;
+    watcher_kb = (memory_kb(proxy->pid, "Private_Dirty:") - watchers_kb) / WATCHERS;
+}
+
+/* What an idle watcher costs: a connection of its own, its session, its watch. */
+static void measure_watchers(struct proxy *gateway, const char *token)
+{
+    gateway->start(gateway);
+    watchers_run(gateway->port, token, 100, all_watch, gateway); /* what the first ones cost once */
+    watchers_kb = memory_kb(gateway->pid, "Private_Dirty:");
+    watchers_run(gateway->port, token, WATCHERS, all_watch, gateway);
+    stop(gateway);
+}
+
 static double per_cpu_s(const struct proxy *proxy)
 {
     return (double)proxy->calls / proxy->cpu_s;
@@ -317,6 +335,11 @@ int main(int argc, char **argv)
     dir = argv[1];
     bin = argv[2];
     signal(SIGPIPE, SIG_IGN);
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
 
     struct tokens tokens;
     struct proxy backend = { "backend" };
@@ -326,6 +349,7 @@ int main(int argc, char **argv)
     for (int round = 0; round < ROUNDS; round++)
         for (size_t i = 0; i < n; i++)
             measure(&proxies[i], &tokens, (int64_t)(seconds * 1e6 / (double)(n * ROUNDS)));
+    measure_watchers(&proxies[0], tokens.known[0]);
     stop(&backend);
     tokens_drop(&tokens);
 
@@ -339,6 +363,7 @@ int main(int argc, char **argv)
     printf("figure: gateway_vs_nginx %.2f ratio\n", per_cpu_s(&proxies[0]) / per_cpu_s(&proxies[2]));
     printf("figure: gateway_vs_ccore %.2f ratio\n", per_cpu_s(&proxies[0]) / per_cpu_s(&proxies[3]));
     printf("figure: gateway_idle_kb %.0f KiB\n", idle_kb);
+    printf("figure: watcher_idle_kb %.1f KiB\n", watcher_kb);
     printf("figure: gateway_start_ms %.0f ms\n", start_ms);
     return EXIT_SUCCESS;
 }

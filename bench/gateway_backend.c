@@ -9,6 +9,22 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+/* What is answered to a path that begins so; reply to all others. */
+static const struct answer {
+    const char *path;
+    uint8_t message[32];
+    size_t len;
+    bool lasts; /* a stream that never ends */
+} answers[] = {
+    { "/grpc.health.", { 0, 0, 0, 0, 2, 8, 1 }, 7, false },
+    /* a GetOrderResponse: order { ord_1, PENDING }, position { a, 1 } */
+    { "/oms.order.v1.OrderService/GetOrder",
+      { 0, 0, 0, 0, 18, 0x0a, 9, 0x0a, 5, 'o', 'r', 'd', '_', '1', 0x18, 1, 0x12, 5, 0x0a, 1, 'a', 0x10, 1 },
+      23,
+      false },
+    { "/mesh.v1.LogService/Tail", { 0 }, 0, true },
+};
+
 struct connection {
     struct link link;
     nghttp2_session *session;
@@ -17,14 +33,16 @@ struct connection {
 static struct reactor reactor;
 static SSL_CTX *context;
 static uint8_t reply[5 + BENCH_MESSAGE] = { 0, 0, 0, 0, BENCH_MESSAGE };
-static uint8_t well[7] = { 0, 0, 0, 0, 2, 8, 1 };
 
 static ssize_t read_reply(nghttp2_session *session, int32_t id, uint8_t *buffer, size_t room, uint32_t *flags,
                           nghttp2_data_source *source, void *data)
 {
     static const nghttp2_nv trailers[] = { H2_FIELD("grpc-status", "0") };
-    size_t n = source->ptr == well ? sizeof(well) : sizeof(reply);
-    memcpy(buffer, source->ptr, n);
+    const struct answer *answer = source->ptr;
+    if (answer && answer->lasts)
+        return NGHTTP2_ERR_DEFERRED;
+    size_t n = answer ? answer->len : sizeof(reply);
+    memcpy(buffer, answer ? answer->message : reply, n);
     *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
     nghttp2_submit_trailer(session, id, trailers, 1);
     return (ssize_t)n;
@@ -34,8 +52,11 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghtt
                      uint8_t flags, void *data)
 {
     nghttp2_vec n = nghttp2_rcbuf_get_buf(name), v = nghttp2_rcbuf_get_buf(value);
-    if (n.len == 5 && memcmp(n.base, ":path", 5) == 0 && v.len > 6 && memcmp(v.base, "/grpc.", 6) == 0)
-        nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, well);
+    if (n.len != 5 || memcmp(n.base, ":path", 5) != 0)
+        return 0;
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++)
+        if (strncmp((const char *)v.base, answers[i].path, strlen(answers[i].path)) == 0)
+            nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, (void *)&answers[i]);
     return 0;
 }
 
@@ -45,8 +66,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     if ((frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS) ||
         !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
         return 0;
-    bool probe = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id) == well;
-    nghttp2_data_provider body = { .source.ptr = probe ? well : reply, .read_callback = read_reply };
+    void *answer = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    nghttp2_data_provider body = { .source.ptr = answer, .read_callback = read_reply };
     nghttp2_submit_response(session, frame->hd.stream_id, head, 2, &body);
     return 0;
 }

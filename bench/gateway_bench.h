@@ -7,7 +7,7 @@
 
 #define BENCH_CONNECTIONS 8
 #define BENCH_STREAMS     16
-#define BENCH_PATH        "/oms.order.v1.OrderService/GetOrder"
+#define BENCH_PATH        "/oms.order.v1.OrderService/ListOrders"
 #define BENCH_MESSAGE     200 /* bytes, both ways */
 
 /* gateway_tokens.c: signed by dev's key before anything is measured. */
@@ -31,6 +31,9 @@ struct load_result {
  * measuring(arg, false). */
 void load_run(int port, struct tokens *tokens, int64_t warm_us, int64_t measured_us,
               void (*measuring)(void *arg, bool begins), void *arg, struct load_result *ret_result);
+
+/* gateway_watchers.c: opens n connections with a watch of an order each, tells all_watch(arg), closes them. */
+void watchers_run(int port, const char *token, size_t n, void (*all_watch)(void *arg), void *arg);
 
 /* gateway_backend.c: answers every call with BENCH_MESSAGE bytes over mutual TLS; never returns. dir has the
  * certificates of dev/pki. Prints its port on stdout. */

@@ -1,20 +1,27 @@
-/* Size classes of 64 bytes up to 1 KiB; what is larger goes to malloc. A block's first word says its class. */
+/* Size classes of 32 bytes up to 1 KiB; what is larger goes to malloc. A block's first word says its class. */
 #include "gateway/blocks.h"
 
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define STEP    64
-#define CLASSES 16
-#define KEPT    512 /* of one class at most: 4.3 MiB in all */
+#define STEP    32
+#define CLASSES 32
+#define KEPT    256 /* of one class at most: 4.2 MiB in all */
 
 struct block {
     size_t size;        /* of what follows the header */
     struct block *next; /* of those that are free */
 };
-#define HEADER 16
+#define HEADER sizeof(size_t) /* what nghttp2 keeps needs no larger alignment */
+
+/* nghttp2's NGHTTP2_FRAMEBUF_CHUNKLEN, with room for padding. */
+#define SCRATCH (16384 + 64)
+
+static alignas(16) uint8_t scratch[SCRATCH];
+static bool session_begins;
 
 static struct {
     struct block *free;
@@ -29,6 +36,10 @@ static unsigned class_of(size_t size)
 static void *take(size_t size, void *arg)
 {
     unsigned c = class_of(size);
+    if (session_begins && size > 16384 && size <= SCRATCH) {
+        session_begins = false;
+        return scratch;
+    }
     struct block *block;
     if (c < CLASSES && (block = classes[c].free)) {
         classes[c].free = block->next;
@@ -45,7 +56,7 @@ static void *take(size_t size, void *arg)
 
 static void give(void *data, void *arg)
 {
-    if (!data)
+    if (!data || data == scratch)
         return;
     struct block *block = (struct block *)((char *)data - HEADER);
     unsigned c = class_of(block->size);
@@ -71,7 +82,7 @@ static void *resize(void *data, size_t size, void *arg)
 {
     if (!data)
         return take(size, arg);
-    size_t had = ((struct block *)((char *)data - HEADER))->size;
+    size_t had = data == scratch ? SCRATCH : ((struct block *)((char *)data - HEADER))->size;
     if (size <= had)
         return data;
     void *larger = take(size, arg);
@@ -86,6 +97,16 @@ nghttp2_mem *blocks_mem(void)
 {
     static nghttp2_mem mem = { NULL, take, give, take_zeroed, resize };
     return &mem;
+}
+
+void blocks_session_begin(void)
+{
+    session_begins = true;
+}
+
+void blocks_session_end(void)
+{
+    session_begins = false;
 }
 
 void blocks_trim(void)

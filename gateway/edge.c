@@ -158,8 +158,10 @@ static void link_ready(struct link *link)
         { NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
     };
     edge->heard_us = wheel_now_us();
-    if (nghttp2_session_server_new3(&edge->session, callbacks(), edge, h2_server_options(), blocks_mem()) != 0 ||
-        nghttp2_submit_settings(edge->session, NGHTTP2_FLAG_NONE, settings, 3) != 0 ||
+    blocks_session_begin();
+    int r = nghttp2_session_server_new3(&edge->session, callbacks(), edge, h2_server_options(), blocks_mem());
+    blocks_session_end();
+    if (r != 0 || nghttp2_submit_settings(edge->session, NGHTTP2_FLAG_NONE, settings, 3) != 0 ||
         nghttp2_session_set_local_window_size(edge->session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW) != 0)
         return link_close(link, -ENOMEM);
     alarm_start(&link->reactor->wheel, &edge->watch, limits->handshake_us, look);

@@ -60,6 +60,7 @@ static void drop_fields(struct exchange *x)
 
 void exchange_shed(struct exchange *x)
 {
+    pipe_take(&x->call.request, 0);
     drop_fields(x);
 }
 
@@ -341,13 +342,6 @@ void exchange_only(struct exchange *x, enum rpc_code code, const nghttp2_nv *nva
     done(x);
 }
 
-/* What is not sent yet is dropped, but for the frame that is already begun. */
-static void cut_reply(struct exchange *x)
-{
-    x->gateway->buffered -= pipe_held(&x->reply) - x->promised;
-    x->reply.len = x->reply.at + x->promised;
-}
-
 static void fail(struct exchange *x, enum rpc_code code, const nghttp2_nv *nva, size_t n)
 {
     if (n == 0) /* no memory to say it */
@@ -357,7 +351,7 @@ static void fail(struct exchange *x, enum rpc_code code, const nghttp2_nv *nva, 
     else
         edge_trailers(x->edge, x->stream, nva, n);
     x->code = code;
-    cut_reply(x);
+    empty_reply(x);
     done(x);
     abort_server(x);
 }
@@ -435,9 +429,10 @@ ssize_t exchange_read(struct exchange *x, size_t room, uint32_t *flags)
         return NGHTTP2_ERR_DEFERRED;
     }
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    x->promised = held < room ? held : (uint32_t)room;
-    if (held > room || x->state < REPLY_ENDED)
-        return x->promised;
+    if (held > room)
+        return (ssize_t)room;
+    if (x->state < REPLY_ENDED)
+        return held;
     *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
     if (x->state == REPLY_ENDED)
         send_trailers(x);
@@ -447,13 +442,10 @@ ssize_t exchange_read(struct exchange *x, size_t room, uint32_t *flags)
 int exchange_send(struct exchange *x, struct outbuf *out, const uint8_t *frame_header, size_t n)
 {
     int r = h2_send_data(out, frame_header, &x->reply, n);
-    if (r < 0)
-        return r;
-    x->promised = 0;
     x->gateway->buffered -= n;
     if (x->server)
         x->server->taken(x, n);
-    return 0;
+    return r;
 }
 
 /* --- messages --- */

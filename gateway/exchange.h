@@ -34,7 +34,6 @@ struct exchange {
     uint32_t header_bytes;
     uint32_t message_bytes; /* the first message's length, once PREFIX bytes came */
     uint32_t unconsumed;    /* of the request: the client's window is not opened for them yet */
-    uint32_t promised;      /* of the reply: in the frame that is being sent */
     uint32_t again;         /* of the request: they go out a second time */
     bool post, te, content_ok, fields_many;
     bool reply_parked; /* nghttp2 waits for more of the reply */
@@ -84,7 +83,7 @@ void exchange_request_taken(struct exchange *x, size_t n);
 /* Whoever held x->call open is done with it. */
 void exchange_release(struct exchange *x);
 
-/* The request's headers are not needed any more: for exchanges that last. */
+/* The request's headers and the last message are not needed any more: for exchanges that last. */
 void exchange_shed(struct exchange *x);
 
 /* --- messages, for servers of the gateway's own --- */

@@ -202,6 +202,7 @@ static void all_closed(uv_handle_t *handle)
     routes_destroy(gateway->routes);
     auth_destroy(gateway->auth);
     blocks_trim();
+    pipe_trim();
     free(gateway);
     over(arg);
 }

@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define FRAME_ROOM (9 + 16384 + 1)
+#define FRAME_ROOM  (9 + 16384 + 1)
+#define REPLY_TABLE 512 /* bytes: of replies only content-type and grpc-status come again */
 
 void fields_init(struct fields *fields)
 {
@@ -78,6 +79,7 @@ const nghttp2_option *h2_server_options(void)
     nghttp2_option_set_stream_reset_rate_limit(option, 1000, 33);
     nghttp2_option_set_max_continuations(option, 8);
     nghttp2_option_set_max_send_header_block_length(option, 32 * 1024);
+    nghttp2_option_set_max_deflate_dynamic_table_size(option, REPLY_TABLE);
     return option;
 }
 
@@ -95,7 +97,7 @@ const nghttp2_option *h2_client_options(void)
 int h2_output(nghttp2_session *session, struct outbuf *out)
 {
     out->full = false;
-    while (sizeof(out->data) - out->len >= FRAME_ROOM) {
+    while (!out->full && sizeof(out->data) - out->len >= FRAME_ROOM) {
         const uint8_t *data;
         ssize_t n = nghttp2_session_mem_send(session, &data);
         if (n < 0)
@@ -110,17 +112,13 @@ int h2_output(nghttp2_session *session, struct outbuf *out)
 
 int h2_send_data(struct outbuf *out, const uint8_t *frame_header, struct pipe *pipe, size_t n)
 {
-    if (n > pipe_held(pipe))
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* emptied meanwhile, as the call is over */
-    if (sizeof(out->data) - out->len < 9 + n) {
-        out->full = true;
-        return NGHTTP2_ERR_WOULDBLOCK;
-    }
     memcpy(out->data + out->len, frame_header, 9);
-    memcpy(out->data + out->len + 9, pipe_peek(pipe), n);
+    if (n)
+        memcpy(out->data + out->len + 9, pipe_peek(pipe), n);
     out->len += 9 + n;
     pipe_take(pipe, (uint32_t)n);
-    return 0;
+    out->full = sizeof(out->data) - out->len < FRAME_ROOM;
+    return out->full ? NGHTTP2_ERR_PAUSE : 0;
 }
 
 int h2_error_to_code(uint32_t error_code)

@@ -16,7 +16,7 @@
     ((nghttp2_nv){ (uint8_t *)(n), (uint8_t *)(v), sizeof(n) - 1, (len), \
                    NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE })
 
-#define FIELDS_INLINE 8
+#define FIELDS_INLINE 4
 #define FIELDS_MAX    64
 
 /* Header fields as they came, kept by reference. */
@@ -40,8 +40,8 @@ const nghttp2_option *h2_client_options(void);
 
 /* As link_ops.output. */
 int h2_output(nghttp2_session *session, struct outbuf *out);
-/* As nghttp2_send_data_callback: the frame's header and n bytes of the pipe, which are taken. Resets the stream if
- * the pipe has been emptied since they were promised. */
+/* As nghttp2_send_data_callback: the frame's header and n bytes of the pipe, which are taken. Always the whole frame,
+ * within the same call of nghttp2 that asked for the bytes. */
 int h2_send_data(struct outbuf *out, const uint8_t *frame_header, struct pipe *pipe, size_t n);
 /* An HTTP/2 error code as gRPC over HTTP/2 maps it to a status. */
 int h2_error_to_code(uint32_t error_code);

@@ -7,29 +7,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PIPE_INLINE 512
+#define PIPE_CHUNK 512
 
 struct pipe {
-    uint8_t *data; /* own, or the heap's */
+    uint8_t *data; /* NULL: nothing is held */
     uint32_t at;   /* taken up to here */
     uint32_t len;  /* put up to here */
     uint32_t cap;
     bool keep; /* what was taken stays, so that pipe_rewind can give it out again */
-    uint8_t own[PIPE_INLINE];
 };
+
+/* Memory of PIPE_CHUNK bytes, which most calls never need more than; a few are kept. NULL: no memory. */
+uint8_t *pipe_chunk(void);
+void pipe_free(uint8_t *data, uint32_t cap);
+void pipe_trim(void); /* gives back what is kept */
 
 static inline void pipe_init(struct pipe *p)
 {
-    p->data = p->own;
-    p->at = p->len = 0;
-    p->cap = PIPE_INLINE;
-    p->keep = false;
+    *p = (struct pipe){ 0 };
 }
 
 static inline void pipe_finish(struct pipe *p)
 {
-    if (p->data != p->own)
-        free(p->data);
+    if (p->data)
+        pipe_free(p->data, p->cap);
     pipe_init(p);
 }
 
@@ -38,6 +39,8 @@ static inline uint32_t pipe_held(const struct pipe *p)
     return p->len - p->at;
 }
 
+/* For pipe_reserve. */
+bool pipe_grow(struct pipe *p, uint32_t n);
 /* Room for n more bytes; false: no memory. */
 static inline bool pipe_reserve(struct pipe *p, uint32_t n)
 {
@@ -49,24 +52,13 @@ static inline bool pipe_reserve(struct pipe *p, uint32_t n)
         p->at = 0;
         return true;
     }
-    uint32_t skip = p->keep ? 0 : p->at, used = p->len - skip, cap = p->cap;
-    while (cap - used < n)
-        cap *= 2;
-    uint8_t *data = malloc(cap);
-    if (!data)
-        return false;
-    memcpy(data, p->data + skip, used);
-    if (p->data != p->own)
-        free(p->data);
-    p->data = data;
-    p->cap = cap;
-    p->at -= skip;
-    p->len = used;
-    return true;
+    return pipe_grow(p, n);
 }
 
 static inline bool pipe_put(struct pipe *p, const void *data, uint32_t n)
 {
+    if (n == 0)
+        return true;
     if (!pipe_reserve(p, n))
         return false;
     memcpy(p->data + p->len, data, n);
@@ -83,11 +75,8 @@ static inline const uint8_t *pipe_peek(const struct pipe *p)
 static inline void pipe_take(struct pipe *p, uint32_t n)
 {
     p->at += n;
-    if (p->keep || p->at < p->len)
-        return;
-    if (p->cap > 4 * PIPE_INLINE)
-        return pipe_finish(p);
-    p->at = p->len = 0;
+    if (!p->keep && p->at == p->len)
+        pipe_finish(p);
 }
 
 static inline void pipe_forget_taken(struct pipe *p)

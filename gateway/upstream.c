@@ -110,10 +110,8 @@ static int send_request(nghttp2_session *session, nghttp2_frame *frame, const ui
     struct upstream *upstream = data;
     struct upcall *call = source->ptr;
     int r = h2_send_data(&upstream->link.reactor->out, header, &call->request, n);
-    if (r == 0) {
-        call->sent = true;
-        call->ops->taken(call, n);
-    }
+    call->sent = true;
+    call->ops->taken(call, n);
     return r;
 }
 
@@ -205,11 +203,12 @@ struct upstream *upstream_connect(struct reactor *reactor, const struct sockaddr
     upstream->owner = owner;
     upstream->owner_data = owner_data;
     SSL *ssl = context ? tls_to(context, process) : NULL;
-    if ((context && !ssl) || nghttp2_session_client_new3(&upstream->session, callbacks(), upstream, h2_client_options(),
-                                                         blocks_mem()) != 0) {
+    blocks_session_begin();
+    int r = nghttp2_session_client_new3(&upstream->session, callbacks(), upstream, h2_client_options(), blocks_mem());
+    blocks_session_end();
+    if (r != 0 || (context && !ssl)) {
         SSL_free(ssl);
-        free(upstream);
-        return NULL;
+        goto fail;
     }
     if (greet(upstream->session) < 0) {
         SSL_free(ssl);

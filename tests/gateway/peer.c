@@ -150,7 +150,8 @@ static ssize_t read_out(nghttp2_session *session, int32_t id, uint8_t *buffer, s
         return NGHTTP2_ERR_DEFERRED;
     }
     size_t n = held < room ? held : room;
-    memcpy(buffer, pipe_peek(&call->out), n);
+    if (n)
+        memcpy(buffer, pipe_peek(&call->out), n);
     pipe_take(&call->out, (uint32_t)n);
     if (call->out_end && n == held) {
         *flags |= NGHTTP2_DATA_FLAG_EOF;
