@@ -50,7 +50,12 @@ int request_begin(struct rpc_call *call, struct bytes request)
 
     int64_t made_ms = id_time_ms(id);
     int64_t keep_us = of_service(call) ? COMMAND_KEEP_US : REQUEST_KEEP_US;
-    if (made_ms >= 0 && d->port->wall_us(d->port) - made_ms * 1000 > keep_us)
+    int64_t age_us = made_ms >= 0 ? d->port->wall_us(d->port) - made_ms * 1000 : 0;
+    /* It would outlive its own row, and then be carried out again. */
+    if (age_us < -REQUEST_AHEAD_US)
+        return rpc_fail_field(call, call->method->request_id->name, "REQUEST_ID_IN_THE_FUTURE",
+                              "was made more than a day from now");
+    if (age_us > keep_us)
         return rpc_fail(call, RPC_FAILED_PRECONDITION, "REQUEST_ID_TOO_OLD",
                         "the request id is older than replies are kept, so that it may have been carried out");
 

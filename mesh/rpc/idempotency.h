@@ -13,8 +13,9 @@
 
 struct txn;
 
-#define REQUEST_KEEP_US (7 * 86400ll * 1000000)  /* rows of people's requests, and how old their ids may be */
-#define COMMAND_KEEP_US (30 * 86400ll * 1000000) /* of services' */
+#define REQUEST_KEEP_US  (7 * 86400ll * 1000000)  /* rows of people's requests, and how old their ids may be */
+#define REQUEST_AHEAD_US (86400ll * 1000000)      /* how far ahead of our clock an id may be */
+#define COMMAND_KEEP_US  (30 * 86400ll * 1000000) /* of services' */
 
 /* Deletes rows older than the age (those of services: at least COMMAND_KEEP_US), at most n of each. Returns how many
  * went, or a negative errno. */

@@ -9,7 +9,8 @@
  *
  * Idempotency: a mutating request carries request_id. (principal, method, request_id, hash, reply) is stored in the
  * handler's own transaction; a repeat gets the stored reply, another body under the same id INVALID_ARGUMENT with
- * reason REQUEST_ID_REUSED; a time-ordered id older than 7 days is refused (REQUEST_ID_TOO_OLD). */
+ * reason REQUEST_ID_REUSED; a time-ordered id older than 7 days is refused
+ * (REQUEST_ID_TOO_OLD), and so is one of more than a day ahead (REQUEST_ID_IN_THE_FUTURE). */
 #pragma once
 
 #include "mesh/base/arena.h"

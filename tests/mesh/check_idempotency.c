@@ -100,19 +100,21 @@ START_TEST(an_error_is_not_remembered)
 }
 END_TEST
 
-START_TEST(ids_older_than_their_rows_are_refused)
+START_TEST(ids_that_would_outlive_their_rows_are_refused)
 {
     static const struct {
         int64_t age_us;
         uint32_t roles;
-        bool good;
+        const char *reason; /* NULL: taken */
     } cases[] = {
-        { 0, ROLE_BIT(MESH__V1__ROLE__ERP), true },
-        { REQUEST_KEEP_US, ROLE_BIT(MESH__V1__ROLE__ERP), true },
-        { REQUEST_KEEP_US + 2000, ROLE_BIT(MESH__V1__ROLE__ERP), false },
-        { REQUEST_KEEP_US + 2000, ROLE_BIT(MESH__V1__ROLE__SERVICE) | ROLE_BIT(MESH__V1__ROLE__ERP), true },
-        { COMMAND_KEEP_US + 2000, ROLE_BIT(MESH__V1__ROLE__SERVICE) | ROLE_BIT(MESH__V1__ROLE__ERP), false },
-        { -2 * 86400ll * 1000000, ROLE_BIT(MESH__V1__ROLE__ERP), true },
+        { 0, ROLE_BIT(MESH__V1__ROLE__ERP), NULL },
+        { REQUEST_KEEP_US, ROLE_BIT(MESH__V1__ROLE__ERP), NULL },
+        { REQUEST_KEEP_US + 2000, ROLE_BIT(MESH__V1__ROLE__ERP), "REQUEST_ID_TOO_OLD" },
+        { REQUEST_KEEP_US + 2000, ROLE_BIT(MESH__V1__ROLE__SERVICE) | ROLE_BIT(MESH__V1__ROLE__ERP), NULL },
+        { COMMAND_KEEP_US + 2000, ROLE_BIT(MESH__V1__ROLE__SERVICE) | ROLE_BIT(MESH__V1__ROLE__ERP),
+          "REQUEST_ID_TOO_OLD" },
+        { 1000 - REQUEST_AHEAD_US, ROLE_BIT(MESH__V1__ROLE__ERP), NULL },
+        { -2000 - REQUEST_AHEAD_US, ROLE_BIT(MESH__V1__ROLE__ERP), "REQUEST_ID_IN_THE_FUTURE" },
     };
     world_open(&world, false);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -120,10 +122,10 @@ START_TEST(ids_older_than_their_rows_are_refused)
         id_make(world.port, "req", id);
         world.steps.now_us += cases[i].age_us;
         ask(&world, &a, &(struct asking){ INVENTORY("AdjustStock"), &adjust(id, "A")->base, .roles = cases[i].roles });
-        if (cases[i].good)
+        if (!cases[i].reason)
             ck_good(&a);
         else
-            ck_error(&a, RPC_FAILED_PRECONDITION, "REQUEST_ID_TOO_OLD");
+            ck_error(&a, cases[i].age_us > 0 ? RPC_FAILED_PRECONDITION : RPC_INVALID_ARGUMENT, cases[i].reason);
     }
     world_close(&world);
 }
@@ -370,7 +372,7 @@ END_TEST
 
 SUITE("idempotency", 60, a_repeat_gets_the_same_reply_and_has_no_effect, another_request_under_the_same_id_is_refused,
       ids_are_the_principals_own_and_the_methods_own, a_missing_id_is_refused, an_error_is_not_remembered,
-      ids_older_than_their_rows_are_refused, a_reply_with_personal_data_is_rebuilt_from_its_resource,
+      ids_that_would_outlive_their_rows_are_refused, a_reply_with_personal_data_is_rebuilt_from_its_resource,
       sixty_four_repeats_in_parallel_have_one_effect, sixty_four_repeats_of_a_batch_method_have_one_effect,
       what_queues_runs_as_one_batch_and_each_has_its_own_end, a_batch_passes_on_only_what_is_new,
       a_repeat_in_one_batch_runs_if_the_first_fails, a_batch_that_fails_as_a_whole_spoils_only_who_made_it_fail,
