@@ -11,7 +11,7 @@ import tempfile
 COPY = pathlib.Path(tempfile.mkdtemp(prefix="ordermesh-new-"))
 os.environ["OMS_BUILD_DIR"] = str(COPY / "build")
 
-import mesh  # noqa: E402  it reads the environment
+import whole_mesh  # noqa: E402  it reads the environment
 import tap  # noqa: E402
 
 PROGRAMS = ("gateway/gateway", "omsctl/omsctl", "svc-inventory/svc-inventory", "svc-order/svc-order",
@@ -40,7 +40,7 @@ def its_tests_pass():
 
 
 def it_is_reached_through_the_gateway():
-    with mesh.Mesh() as up:
+    with whole_mesh.Mesh() as up:
         put = '{"requestId": "r1", "note": {"noteId": "n1", "text": "hello"}}'
         assert up.ask("call", "oms.loyalty.v1.NoteService/PutNote", put)["text"] == "hello"
         assert up.ask("call", "oms.loyalty.v1.NoteService/GetNote", '{"noteId": "n1"}')["text"] == "hello"
@@ -54,9 +54,9 @@ def the_same_name_is_refused_a_second_time():
 
 if __name__ == "__main__":
     try:
-        shutil.copytree(mesh.ROOT, COPY, dirs_exist_ok=True, symlinks=True,
+        shutil.copytree(whole_mesh.ROOT, COPY, dirs_exist_ok=True, symlinks=True,
                         ignore=shutil.ignore_patterns(".git", ".dev", "build*", "node_modules", "__pycache__"))
-        mesh.ROOT = COPY
+        whole_mesh.ROOT = COPY
         ok = tap.run([
             it_builds_without_a_warning,
             it_is_formatted,
