@@ -104,4 +104,12 @@ stop() {
     rm -f "$state/run/$1.pid"
 }
 
-port_taken() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null; }
+# port_taken PORT: and it stays so; a killed process lets go of its ports a moment after it has ended.
+port_taken() {
+    local end=$((SECONDS + 3))
+    while (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null; do
+        ((SECONDS < end)) || return 0
+        sleep 0.05
+    done
+    return 1
+}
