@@ -275,6 +275,23 @@ START_TEST(a_cursor_that_somebody_else_has_moved_is_read_again)
 }
 END_TEST
 
+START_TEST(a_consumer_that_lost_its_lease_applies_nothing)
+{
+    begin(12);
+    pair_start(&p);
+    PAIR_AWAIT(&p, p.sender, RUNNING, 1);
+    ck_assert_int_eq(PAIR_COUNT(p.sender, "UPDATE lease SET owner = 'thief', term = term + 1"
+                                          " WHERE name = 'consumer/hearer' RETURNING 1"),
+                     1);
+    pair_happen(&p, "a", 0, 5);
+    world_run(p.world, 3 * SECOND_US);
+    ck_assert_int_eq(PAIR_COUNT(p.sender, HEARD), 0);
+    /* The thief is silent. */
+    PAIR_AWAIT(&p, p.sender, BY_TAIL, 5);
+    pair_end(&p);
+}
+END_TEST
+
 START_TEST(an_event_that_cannot_be_applied_is_never_passed_over)
 {
     begin(9);
@@ -340,5 +357,5 @@ SUITE("consumer", 280, events_are_applied_once_and_in_order, a_new_consumer_star
       whatever_goes_wrong_no_event_is_lost_or_doubled, a_cursor_below_the_floor_starts_from_a_snapshot,
       a_cursor_of_another_incarnation_starts_from_a_snapshot, a_cursor_ahead_of_the_log_starts_from_a_snapshot,
       a_snapshot_goes_on_after_a_crash_where_it_was, a_cursor_that_somebody_else_has_moved_is_read_again,
-      an_event_that_cannot_be_applied_is_never_passed_over,
+      a_consumer_that_lost_its_lease_applies_nothing, an_event_that_cannot_be_applied_is_never_passed_over,
       an_unknown_event_stops_the_consumer_until_a_release_knows_it, a_full_disk_delays_a_consumer_and_nothing_more)

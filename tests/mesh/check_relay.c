@@ -411,6 +411,47 @@ START_TEST(a_kind_of_a_newer_release_is_left_alone)
 }
 END_TEST
 
+/* --- another process --- */
+
+static void step_until_done(int64_t done)
+{
+    while (PAIR_COUNT(p.receiver, "SELECT COUNT(*) FROM done") < done)
+        ck_assert(world_step(p.world));
+    ck_assert_int_eq(PAIR_COUNT(p.sender, OUTCOMES), 0);
+}
+
+START_TEST(an_outcome_whose_row_is_gone_is_not_told)
+{
+    begin(23);
+    pair_start(&p);
+    pair_send(&p, "a", 1, 1);
+    step_until_done(1);
+    ck_assert_int_eq(PAIR_COUNT(p.sender, "DELETE FROM outbox RETURNING 1"), 1);
+    world_run(p.world, 30 * SECOND_US);
+    ck_assert_int_eq(PAIR_COUNT(p.sender, OUTCOMES), 0);
+    pair_end(&p);
+}
+END_TEST
+
+START_TEST(a_relay_that_lost_its_lease_settles_nothing)
+{
+    begin(24);
+    pair_start(&p);
+    pair_send(&p, "a", 1, 3);
+    step_until_done(1);
+    int64_t term =
+        PAIR_COUNT(p.sender, "UPDATE lease SET owner = 'thief', term = term + 1 WHERE name = 'relay' RETURNING term");
+    world_run(p.world, 3 * SECOND_US);
+    ck_assert_int_eq(PAIR_COUNT(p.sender, OUTCOMES), 0);
+    ck_assert_int_eq(PAIR_COUNT(p.sender, "SELECT COUNT(*) FROM outbox"), 3);
+    /* The thief is silent. */
+    PAIR_AWAIT(&p, p.sender, OUTCOMES, 3);
+    nothing_is_wrong(3);
+    ck_assert_int_eq(PAIR_COUNT(p.sender, "SELECT term FROM lease WHERE name = 'relay'"), term + 1);
+    pair_end(&p);
+}
+END_TEST
+
 /* --- do and undo --- */
 
 START_TEST(an_undo_that_comes_first_keeps_its_do_from_happening)
@@ -555,6 +596,7 @@ SUITE("relay", 280, a_command_is_carried_out_and_its_outcome_comes_back, command
       a_method_that_the_other_side_does_not_serve_yet_waits_for_it, a_skipped_command_lets_its_queue_go_on,
       a_parked_command_holds_its_queue_until_a_person_decides, a_skipped_command_that_is_retried_is_carried_out,
       an_outcome_that_cannot_be_applied_is_told_again_and_holds_up_no_other, a_kind_of_a_newer_release_is_left_alone,
+      an_outcome_whose_row_is_gone_is_not_told, a_relay_that_lost_its_lease_settles_nothing,
       an_undo_that_comes_first_keeps_its_do_from_happening, an_undo_follows_its_do, a_timer_fires_once_when_it_is_due,
       a_timer_survives_a_crash, a_wall_clock_set_back_does_not_hold_up_retries,
       a_circuit_opens_after_five_failures_and_closes_by_a_probe, probes_become_rarer_up_to_a_limit,

@@ -90,7 +90,12 @@ static int page(struct txn *txn, const char *after, size_t max, struct event *re
     return r < 0 ? r : (int)rows.n;
 }
 
-static const struct snapshot_kind receiver_snapshots[] = { { page }, {} };
+static int no_page(struct txn *txn, const char *after, size_t max, struct event *ret_events, const char **ret_keys)
+{
+    return 0;
+}
+
+static const struct snapshot_kind receiver_snapshots[] = { { no_page }, { page }, {} };
 
 /* --- the sender --- */
 
