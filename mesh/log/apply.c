@@ -32,7 +32,7 @@ static void unit_over(struct task *task)
     if (reader->phase == READER_ENDING)
         reader_restart(reader, NULL, false);
     else if (reader->lost || reader->result == -ESTALE || reader->result == -ESHUTDOWN)
-        reader_restart(reader, "another process has it", reader->result == -ESTALE);
+        reader_restart(reader, "another process has it", false);
     else
         reader->after(reader, reader->result);
 }

@@ -44,7 +44,7 @@ struct deliverer {
     const ProtobufCMessageDescriptor *request, *reply;
     int (*outcome)(struct txn *txn, const struct outcome *outcome);
     enum give_up give_up;
-    int64_t give_up_after_us; /* since the command was due */
+    int64_t give_up_after_us; /* since the command was due; 0: never */
 };
 struct timer_row {
     const char *name;
