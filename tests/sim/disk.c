@@ -33,7 +33,6 @@ static void image_length(struct image *image, size_t len)
 
 static void image_copy(struct image *to, const struct image *from)
 {
-    image_length(to, 0);
     image_length(to, from->len);
     if (from->len)
         memcpy(to->data, from->data, from->len);
