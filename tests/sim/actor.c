@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define PATIENCE_US 2000000
-#define BACKOFF_US  500000
+#define BACKOFF_US  500000 /* doubled with every attempt, up to that sixty-four times */
 
 static bool may_change(enum rpc_code code)
 {
@@ -54,7 +54,7 @@ static void on_done(struct outcall *call, const struct rpc_status *status)
 
     actor->asking = false;
     if (actor->insists && may_change(status->code)) {
-        actor_rest(actor, BACKOFF_US);
+        actor_rest(actor, (int64_t)BACKOFF_US << (actor->attempts < 6 ? actor->attempts++ : 6));
         return;
     }
     arena_init(&arena, 1 << 16);
@@ -89,6 +89,7 @@ void actor_ask(struct actor *actor, const char *peer, const char *method, struct
         .done = on_done,
     };
     actor->insists = insists;
+    actor->attempts = 0;
     actor->answered = answered;
     send(actor);
 }

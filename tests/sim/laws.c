@@ -96,6 +96,6 @@ const struct law laws[] = {
       "OR incarnation <> (SELECT incarnation FROM main.log_head) OR booting" },
     { AT_REST, "no command waits",
       "SELECT method || ' for ' || key FROM o.outbox UNION ALL SELECT method FROM outbox" },
-    { ALWAYS, "no command was given up", "SELECT method || ' for ' || key FROM o.dead_letter" },
+    { AT_REST, "no command lies dead", "SELECT method || ' for ' || key FROM o.dead_letter" },
     {},
 };

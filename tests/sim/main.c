@@ -7,6 +7,7 @@
 #include "tests/sim/judge.h"
 
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 
 #define HOUR_US   3600000000
 #define SECOND_US 1000000
+#define OUTAGE_US HOUR_US       /* longer than commands are tried */
 #define STORM_US  (2 * HOUR_US) /* the longest that faults last */
 #define CALM_US   (4 * HOUR_US) /* settling may take as long; wall clocks may be two hours apart */
 
@@ -27,7 +29,7 @@ struct plan {
 
 /* What a run has to tell; its process hands it on through a pipe. */
 struct result {
-    uint64_t orders, refused, repeated, violations, faults, steps, trace;
+    uint64_t orders, refused, repeated, retried, violations, faults, steps, trace;
     double cpu_s, virtual_s;
 };
 
@@ -41,6 +43,7 @@ static const struct faults least = {
     .stream_broken = 3000,
     .crash = 100,
     .crash_in_write = 200,
+    .outage = 10,
     .stall = 100,
     .partition = 100,
     .wall_jump = 50,
@@ -56,7 +59,8 @@ static void choose_faults(struct world *w)
     const uint32_t *from = (const uint32_t *)&least;
     uint32_t *to = (uint32_t *)world_faults(w);
 
-    for (size_t i = 0; i < sizeof(least) / sizeof(*from); i++)
+    world_faults(w)->outage_us = OUTAGE_US;
+    for (size_t i = 0; i < offsetof(struct faults, outage_us) / sizeof(*from); i++)
         to[i] = world_roll(w, 3) ? from[i] * times[world_roll(w, 3)] : 0;
 }
 
@@ -135,6 +139,7 @@ static void run(const struct plan *plan, struct result *ret_result)
         .orders = shop->acknowledged,
         .refused = shop->refused,
         .repeated = shop->repeated,
+        .retried = shop->retried,
         .violations = shop->violations,
         .faults = world_faults_seen(w),
         .steps = world_steps(w),
@@ -171,11 +176,12 @@ static bool run_apart(const struct plan *plan, struct result *ret_result)
 
 static void tell(const struct plan *plan, const struct result *r)
 {
-    printf("seed %llu: %llu orders, %llu refused, %llu repeated, %llu faults, %llu steps, %.0f s told in %.2f s, trace "
+    printf("seed %llu: %llu orders, %llu refused, %llu repeated, %llu dead letters, %llu faults, %llu steps, %.0f s "
+           "told in %.2f s, trace "
            "%016llx\n",
            (unsigned long long)plan->seed, (unsigned long long)r->orders, (unsigned long long)r->refused,
-           (unsigned long long)r->repeated, (unsigned long long)r->faults, (unsigned long long)r->steps, r->virtual_s,
-           r->cpu_s, (unsigned long long)r->trace);
+           (unsigned long long)r->repeated, (unsigned long long)r->retried, (unsigned long long)r->faults,
+           (unsigned long long)r->steps, r->virtual_s, r->cpu_s, (unsigned long long)r->trace);
     if (r->violations)
         printf("seed %llu: %llu violations; again with: tests/sim/run --seed %llu --orders %zu --faults %s\n",
                (unsigned long long)plan->seed, (unsigned long long)r->violations, (unsigned long long)plan->seed,
@@ -185,9 +191,10 @@ static void tell(const struct plan *plan, const struct result *r)
 
 static struct option options[] = {
     { "seed", OPTION_NUMBER, NULL, "the first seed; without it, one that nobody has seen" },
-    { "orders", OPTION_NUMBER, "300", "orders of one run" },
+    { "orders", OPTION_NUMBER, "500", "orders of one run" },
     { "faults", OPTION_TEXT, "on", "on, or off for a perfect world" },
-    { "minutes", OPTION_NUMBER, "0", "goes on with the seeds behind it for so long; 0: one run" },
+    { "runs", OPTION_NUMBER, "1", "that many, each with the seed behind the last" },
+    { "minutes", OPTION_NUMBER, "0", "goes on with further runs for so long" },
     { "verbose", OPTION_NUMBER, "0", "1: tells on stderr what befalls the machines; 2: and every message" },
     {},
 };
@@ -226,6 +233,7 @@ int main(int argc, char **argv)
     if (parsed)
         return parsed - 1;
     say_init("sim", SAY_ERROR);
+    int64_t runs = config_number(tables, "runs");
     time_t end = time(NULL) + config_number(tables, "minutes") * 60;
     do {
         if (!run_apart(&plan, &r)) {
@@ -240,7 +248,7 @@ int main(int argc, char **argv)
             sum.cpu_s += r.cpu_s;
         }
         plan.seed++;
-    } while (well && sum.violations == 0 && time(NULL) < end);
+    } while (well && sum.violations == 0 && (--runs > 0 || time(NULL) < end));
     printf("figure: seed %llu\nfigure: orders %llu\nfigure: violations %llu\nfigure: faults %llu\n"
            "figure: orders_per_cpu_second %.0f\n",
            (unsigned long long)plan.seed - 1, (unsigned long long)sum.orders, (unsigned long long)sum.violations,

@@ -31,7 +31,7 @@ struct shop *shop_create(struct world *w, size_t orders)
     shop->gateway = node_create(w, "gateway");
     shop->intentions = calloc(orders + 1, sizeof(*shop->intentions));
     shop->adjustments = calloc(orders + 2 * SHOP_SKUS * SHOP_LOCATIONS, sizeof(*shop->adjustments));
-    shop->n_actors = SHOP_CUSTOMERS + SHOP_STAFF;
+    shop->n_actors = SHOP_CUSTOMERS + SHOP_STAFF + 1;
     shop->actors = calloc(shop->n_actors, sizeof(*shop->actors));
     assert(shop->intentions && shop->adjustments && shop->actors);
     return shop;
@@ -53,6 +53,8 @@ void shop_open(struct shop *shop)
     }
     for (int i = 0; i < SHOP_STAFF; i++)
         actor_init(&shop->actors[SHOP_CUSTOMERS + i], shop, i, ROLE_BIT(MESH__V1__ROLE__ERP), "staff", staff_act);
+    actor_init(&shop->actors[shop->n_actors - 1], shop, 0, ROLE_BIT(MESH__V1__ROLE__OPERATOR), "operator",
+               operator_act);
     for (size_t i = 0; i < shop->n_actors; i++)
         actor_rest(&shop->actors[i], 1000000);
     shop->follower = follower_create(shop);

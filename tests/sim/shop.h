@@ -64,7 +64,7 @@ struct shop {
     size_t n_actors;
     struct follower *follower;
     unsigned violations;
-    uint64_t refused, repeated;
+    uint64_t refused, repeated, retried; /* retried: dead letters */
 };
 
 struct shop *shop_create(struct world *w, size_t orders);
@@ -98,6 +98,7 @@ struct actor {
     void (*act)(struct actor *actor); /* begins something, or rests */
     void (*answered)(struct actor *actor, const struct answer *answer);
     bool asking, insists;
+    unsigned attempts;
     struct bytes request;
     uint8_t *reply;
     size_t reply_len;
@@ -118,10 +119,11 @@ void actor_rest(struct actor *actor, int64_t longest_us);
 /* A message as bytes on the heap, kept by the actor until the next one. */
 struct bytes actor_pack(struct actor *actor, const void *message);
 
-/* --- customers.c, staff.c, follower.c --- */
+/* --- customers.c, staff.c, operator.c, follower.c --- */
 
 void customer_act(struct actor *actor);
 void staff_act(struct actor *actor);
+void operator_act(struct actor *actor);
 bool staff_load(struct shop *shop);
 
 struct follower *follower_create(struct shop *shop);

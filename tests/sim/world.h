@@ -25,11 +25,12 @@ struct faults {
     /* per call or message */
     uint32_t request_lost, request_twice, reply_lost, late, stream_broken;
     /* per step */
-    uint32_t crash, crash_in_write, stall, partition, wall_jump;
+    uint32_t crash, crash_in_write, outage, stall, partition, wall_jump;
     /* per operation of the cache */
     uint32_t cache_late, cache_refused;
     /* per step */
     uint32_t cache_flushed, cache_set_back;
+    int64_t outage_us; /* the longest; a crash is down for two seconds */
 };
 
 struct world *world_create(uint64_t seed);
