@@ -1,0 +1,64 @@
+#!/bin/sh
+# Breaks the code on purpose, one place at a time in a copy of the tree, and sees whether the simulator notices:
+# mutants.sh [RUNS] [NAME…]. README.md beside it says what each is. Takes some minutes; not part of dev/test.
+set -eu
+top=$(cd "$(dirname "$0")/../.." && pwd)
+runs=${1:-400}
+[ $# -eq 0 ] || shift
+only=" $* "
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+git -C "$top" ls-files -z | (cd "$top" && cpio -0pdm --quiet "$copy")
+cd "$copy"
+meson setup build -Doptimization=1 > /dev/null
+ninja -C build tests/sim/simulate > build/log
+escaped=0
+
+# NAME FILE SED-SCRIPT
+mutant() {
+    [ "$only" = "  " ] || case $only in *" $1 "*) ;; *) return 0 ;; esac
+    cp "$2" kept
+    sed -i "$3" "$2"
+    if cmp -s "$2" kept; then
+        echo "$1: the code has changed, the patch changes nothing"
+        escaped=$((escaped + 1))
+        return 0
+    fi
+    if ! ninja -C build tests/sim/simulate > build/log; then
+        grep error build/log | head -3
+        echo "$1: does not build"
+        escaped=$((escaped + 1))
+    elif timeout 900 build/tests/sim/simulate --seed 1 --orders 150 --runs "$runs" > build/out 2>&1; then
+        echo "$1: ESCAPED $(sed -n 's/^figure: //p' build/out | tr '\n' ' ')"
+        escaped=$((escaped + 1))
+    else
+        echo "$1: caught by $(sed -n 's/^figure: //p' build/out | head -1): $(grep -m 1 -E '^violation|died' build/out || echo 'it stood still')"
+    fi
+    cp kept "$2"
+}
+
+mutant ack-before-sync mesh/store/sqlite.c 's/PRAGMA synchronous = FULL/PRAGMA synchronous = OFF/'
+mutant no-sync-per-commit mesh/store/sqlite.c 's/PRAGMA synchronous = FULL/PRAGMA synchronous = NORMAL/'
+mutant no-rewind-before-rerun mesh/store/group.c '/rerun_always) {/,/}/ s/r = connection_verb(c, ROLLBACK_TO);/r = 0;/'
+mutant numbers-of-failed-units-stay mesh/store/group.c '/^static void run_savepoint/,/^}/ s/    if (r == 0) {/    if (g->inside.txn.log_seq) {/'
+mutant no-stored-reply mesh/rpc/idempotency.c '/^static int keep(/,/^}/ s/if (rows == 0)/if (rows != 0)/'
+mutant any-body-under-an-id mesh/rpc/idempotency.c 's/memcmp(hash.data, call->hash, HASH_BYTES) != 0/false/'
+mutant no-tombstone mesh/rpc/idempotency.c '/^static int undo_unknown(/,/^}/ s/    return txn_post(txn,/    return 0 \&\& txn_post(txn,/'
+mutant batch-ignores-repeats mesh/rpc/idempotency.c 's/return r < 0 ? r : part_repeats(txn, calls, n);/return r;/'
+mutant one-attempt-only mesh/outbox/settle.c 's/        return retry_later(batch, i);/        result->gave_up = true;/'
+mutant next-stays-behind mesh/outbox/outbox.c '/^int letter_take/,/^}/ s/AND state = 1"/AND state = 7"/'
+mutant last-event-skipped mesh/log/apply.c '/^static int run_tail/,/^}/ s/i < reader->width/i + 1 < reader->width/'
+mutant cursor-not-moved mesh/log/apply.c '/^static int run_tail/,/^}/ s/SET seq = $4 WHERE/SET seq = seq WHERE $4 = $4 AND/'
+mutant tail-repeats-an-entry mesh/log/tail.c 's/tail->after = response->entries\[response->n_entries - 1\]->seq/tail->after = response->entries[response->n_entries - 1]->seq - 1/'
+mutant lapse-not-told mesh/run/lease.c 's/if (lapsed(lease)) .*/if (false)/'
+mutant sold-out-by-one svc-inventory/reservations.c 's/sku->available < quantity;/sku->available + 1 < quantity;/'
+mutant no-journal-row svc-inventory/book.c '/^int book_close/,/^}/ s/r = write_movements(book);/r = 0;/'
+mutant nothing-put-back svc-inventory/reservations.c 's/return put_back(txn, row_text(&rows, 0, 0));/return 0;/'
+mutant version-stands-still svc-inventory/book.c 's/        sku->version++;/        sku->version += !sku->version;/'
+mutant set-back-cache-unnoticed svc-inventory/feed.c '/^static bool is_whole/,/^}/ s/feed->links < [12]/true/'
+mutant gave-up-without-undo svc-order/machine.c 's/ROW(PENDING,   RESERVE_GAVE_UP,     REJECTED,  UNDOING, RELEASE_STOCK)/ROW(PENDING,   RESERVE_GAVE_UP,     REJECTED,  UNDOING, NOTHING)/'
+mutant anybodys-order svc-order/read.c 's/order_read(txn, req->order_id, rpc_owner(call), &ret->order)/order_read(txn, req->order_id, "", \&ret->order)/'
+mutant old-price-wins svc-order/prices.c 's/WHERE priced_product.version < excluded.version/WHERE priced_product.version > excluded.version/'
+
+[ $escaped -eq 0 ] || echo "$escaped escaped"
+exit $escaped
