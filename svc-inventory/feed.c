@@ -3,7 +3,7 @@
  * Batch k is written together with mark k under one of two keys in turn. Before each batch, and at every beat, the last
  * two marks must be there. A Redis that lost anything in between has lost the older of them or has it no longer beside
  * the newer: then everything is told anew. With one mark, what was lost between asking and telling would be hidden by
- * the mark that is told. */
+ * the mark that is told. A mark's value is made of chance, as one that came back from long ago may have its number. */
 #include "svc-inventory/feed.h"
 
 #include "svc-inventory/availability.h"
@@ -45,7 +45,7 @@ struct feed {
     uint64_t batch; /* the last one told */
     uint64_t links; /* batches told since everything began to be told */
     uint64_t marks[2];
-    int64_t mark_values[2];
+    int64_t mark_values[2], told_values[2]; /* in Redis; as they were told */
 
     bool everything;      /* is being told, else the log is followed */
     char after[SKU_SIZE]; /* of everything: what is told already */
@@ -202,7 +202,10 @@ static int add_mark(struct feed *feed)
         page.values[page.n] = feed->page.values[page.n];
         page.versions[page.n] = feed->page.versions[page.n];
     }
-    page.skus[page.n] = mark_keys[(feed->batch + 1) % 2];
+    size_t mark = (feed->batch + 1) % 2;
+    feed->port->random(feed->port, &feed->told_values[mark], sizeof(feed->told_values[mark]));
+    page.skus[page.n] = mark_keys[mark];
+    page.values[page.n] = feed->told_values[mark];
     page.versions[page.n++] = feed->batch + 1;
     feed->page = page;
     return 0;
@@ -236,10 +239,14 @@ static void tell(struct task *task)
 
 /* --- the marks --- */
 
+static bool is_there(const struct feed *feed, uint64_t batch)
+{
+    return feed->marks[batch % 2] == batch && feed->mark_values[batch % 2] == feed->told_values[batch % 2];
+}
+
 static bool is_whole(const struct feed *feed)
 {
-    return (feed->links < 1 || feed->marks[feed->batch % 2] == feed->batch) &&
-           (feed->links < 2 || feed->marks[(feed->batch - 1) % 2] == feed->batch - 1);
+    return (feed->links < 1 || is_there(feed, feed->batch)) && (feed->links < 2 || is_there(feed, feed->batch - 1));
 }
 
 static void marks_answered(struct cache_op *op, int result)

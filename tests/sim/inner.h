@@ -59,7 +59,7 @@ struct node {
     bool up, refuses;
     int64_t mono_offset_us, wall_offset_us, stalled_until_us;
     struct queue lanes[LANE_COUNT];
-    struct coming wake, reboot;
+    struct coming wake, reboot, emptied;
     struct alarm *alarms; /* every timer that is started */
     const struct server_ops *ops;
     void *server;

@@ -81,7 +81,9 @@ const struct law laws[] = {
       "SELECT key FROM cached JOIN availability ON sku = key JOIN log_head ON epoch = incarnation "
       "WHERE cached.version = availability.version AND value <> available" },
     { AT_REST, "the cache knows what the database knows",
-      "SELECT sku FROM availability LEFT JOIN (SELECT * FROM cached JOIN log_head ON epoch = incarnation) c "
+      "SELECT sku || ': ' || available || ' of version ' || availability.version || ', it says ' || "
+      "coalesce(value || ' of ' || c.version, 'nothing') FROM availability LEFT JOIN (SELECT * FROM cached JOIN "
+      "log_head ON epoch = incarnation) c "
       "ON c.key = sku WHERE (c.version, c.value) IS NOT (availability.version, available)" },
 
     /* logs and outboxes */

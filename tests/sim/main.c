@@ -44,6 +44,7 @@ static const struct faults least = {
     .crash = 100,
     .crash_in_write = 200,
     .outage = 10,
+    .disk_full = 30,
     .stall = 100,
     .partition = 100,
     .wall_jump = 50,

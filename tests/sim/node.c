@@ -208,6 +208,19 @@ void node_stall(struct node *node, int64_t us)
     world_schedule(node->world, &node->wake, us);
 }
 
+static void emptied(struct coming *coming)
+{
+    disk_full(CONTAINER(coming, struct node, emptied)->disk, false);
+}
+
+void node_disk_full(struct node *node, int64_t us)
+{
+    world_say(node->world, "%s has a full disk for %lld us", node->name, (long long)us);
+    disk_full(node->disk, true);
+    world_unschedule(node->world, &node->emptied);
+    world_schedule(node->world, &node->emptied, us);
+}
+
 void node_wall_offset(struct node *node, int64_t offset_us)
 {
     node->wall_offset_us = offset_us;
@@ -249,6 +262,7 @@ struct node *node_create(struct world *w, const char *name)
     node->mono_offset_us = (int64_t)world_roll(w, 3600000000);
     node->wake.happen = wake;
     node->reboot.happen = boot;
+    node->emptied.happen = emptied;
     node->disk = disk_create(name, chance_next(&w->chance));
     for (int l = 0; l < LANE_COUNT; l++)
         node->lanes[l].weight = 1;

@@ -149,6 +149,8 @@ static void misfortune(struct world *w)
         node_crash(node, world_span(w, f->outage_us));
     if (world_fault(w, f->crash_in_write) && (node = some_node(w, true)))
         disk_doom(node->disk, 1 + (uint32_t)world_roll(w, 60));
+    if (world_fault(w, f->disk_full) && (node = some_node(w, true)))
+        node_disk_full(node, world_span(w, 10000000));
     if (world_fault(w, f->stall) && (node = some_node(w, true)))
         node_stall(node, world_span(w, 20000000));
     if (world_fault(w, f->partition) && (node = some_node(w, false)) && (other = some_node(w, false)) && node != other)

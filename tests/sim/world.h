@@ -25,7 +25,7 @@ struct faults {
     /* per call or message */
     uint32_t request_lost, request_twice, reply_lost, late, stream_broken;
     /* per step */
-    uint32_t crash, crash_in_write, outage, stall, partition, wall_jump;
+    uint32_t crash, crash_in_write, outage, disk_full, stall, partition, wall_jump;
     /* per operation of the cache */
     uint32_t cache_late, cache_refused;
     /* per step */
@@ -84,6 +84,8 @@ void node_on_boot(struct node *node, bool (*boot)(struct node *node, void *arg),
 void node_crash(struct node *node, int64_t down_us);
 /* The lanes of the node stand still, the world goes on: a long pause, a stopped process. */
 void node_stall(struct node *node, int64_t us);
+/* Its disk is full for so long. */
+void node_disk_full(struct node *node, int64_t us);
 void node_wall_offset(struct node *node, int64_t offset_us);
 /* No message between the two arrives until heal. */
 void world_partition(struct world *w, struct node *a, struct node *b, int64_t us);
