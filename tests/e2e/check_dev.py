@@ -1,0 +1,106 @@
+#!/usr/bin/python3
+"""The scripts that judge: dev/api-check refuses what breaks clients, dev/tap-count counts what was run."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import tap
+from mesh import ROOT
+
+ORDER = "oms/order/v1/order.proto"
+BREAKS = {
+    "a field is gone": ("  string reject_reason = 14;  // a sentence that a customer can read\n", ""),
+    "a field has another number": ("int64 quantity = 2 [", "int64 quantity = 9 ["),
+    "a field has another type": ("  int64 place_time_us = 10;", "  string place_time_us = 10;"),
+    "a field has another name": ("  string etag = 13;", "  string tag = 13;"),
+    "a list is single": ("  repeated OrderLine lines = 4;", "  OrderLine lines = 4;"),
+    "an enum's value is gone": ("    REJECTED = 3;", "    REFUSED = 3;"),
+    "a method is gone": ("rpc ListOrders(", "rpc EnumerateOrders("),
+    "a stream is none": ("returns (stream OrderUpdate)", "returns (OrderUpdate)"),
+}
+
+
+def api_check(directory, *args):
+    return subprocess.run([directory / "dev" / "api-check", *args], capture_output=True, text=True, check=False)
+
+
+def with_change(old, new):
+    """api-check's answer in a copy where the API was released and then changed."""
+    copy = pathlib.Path(tempfile.mkdtemp(prefix="ordermesh-api-"))
+    try:
+        shutil.copytree(ROOT / "protos", copy / "protos")
+        (copy / "dev").mkdir()
+        shutil.copy(ROOT / "dev" / "api-check", copy / "dev")
+        assert api_check(copy, "--release").returncode == 0
+        proto = copy / "protos" / ORDER
+        text = proto.read_text(encoding="utf-8")
+        assert old in text, old
+        proto.write_text(text.replace(old, new, 1), encoding="utf-8")
+        return api_check(copy)
+    finally:
+        shutil.rmtree(copy)
+
+
+def the_api_keeps_what_the_last_release_promised():
+    done = api_check(ROOT)
+    assert done.returncode == 0, done
+
+
+def every_breaking_change_is_refused():
+    for what, (old, new) in BREAKS.items():
+        done = with_change(old, new)
+        assert done.returncode == 1 and "true no more" in done.stderr, (what, done)
+
+
+def what_is_new_may_come():
+    done = with_change("  string etag = 13;", "  string etag = 13;\n  string colour = 200;")
+    assert done.returncode == 0, done
+
+
+def tally(*runs):
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as log:
+        for result, stdout in runs:
+            log.write(json.dumps({"name": "x", "result": result, "stdout": stdout}) + "\n")
+        log.flush()
+        done = subprocess.run([ROOT / "dev" / "tap-count", log.name], capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout.strip()
+
+
+def points_are_counted_not_programs():
+    assert tally(("OK", "1..2\nok 1 - a\nok 2 - b\n"), ("OK", "ok 1 - c\n")) == (0, "3 passed, 0 failed")
+
+
+def a_failed_point_is_counted_and_ends_badly():
+    assert tally(("FAIL", "ok 1 - a\nnot ok 2 - b\n")) == (1, "1 passed, 1 failed")
+
+
+def a_program_that_crashed_without_a_word_is_a_failure():
+    assert tally(("OK", "ok 1 - a\n"), ("ERROR", "ok 1 - b\n")) == (1, "2 passed, 1 failed")
+    assert tally(("TIMEOUT", "")) == (1, "0 passed, 1 failed")
+
+
+def what_was_skipped_is_told_apart():
+    assert tally(("OK", "ok 1 - a\nok 2 - b # SKIP no data\n"), ("SKIP", "1..0 # SKIP\n")) == (
+        0, "1 passed, 0 failed, 2 skipped")
+
+
+def no_test_at_all_is_a_failure():
+    assert tally() == (1, "0 passed, 0 failed")
+    assert tally(("SKIP", "1..0 # SKIP\n")) == (1, "0 passed, 0 failed, 1 skipped")
+
+
+if __name__ == "__main__":
+    sys.exit(not tap.run([
+        the_api_keeps_what_the_last_release_promised,
+        every_breaking_change_is_refused,
+        what_is_new_may_come,
+        points_are_counted_not_programs,
+        a_failed_point_is_counted_and_ends_badly,
+        a_program_that_crashed_without_a_word_is_a_failure,
+        what_was_skipped_is_told_apart,
+        no_test_at_all_is_a_failure,
+    ]))
