@@ -55,15 +55,15 @@ int run_catalog_get(struct ctl *ctl)
     struct client_call call = { 0 };
     enum rpc_code code = client_unary(client, &call, CATALOG_METHOD("GetProduct"), &request.base,
                                       &oms__catalog__v1__product__descriptor, &ctl->arena, &product);
+    int exit = code == RPC_OK || code == RPC_NOT_FOUND ? CTL_OK : show_status(ctl, &call.status);
     client_finish(&call);
-    if (code != RPC_OK) {
+    if (code == RPC_NOT_FOUND) {
         request.by_case = OMS__CATALOG__V1__GET_PRODUCT_REQUEST__BY_SKU;
         request.sku = ctl->args[0];
-        int exit =
-            ask(ctl, CATALOG_METHOD("GetProduct"), &request.base, &oms__catalog__v1__product__descriptor, &product);
-        if (exit != CTL_OK)
-            return exit;
+        exit = ask(ctl, CATALOG_METHOD("GetProduct"), &request.base, &oms__catalog__v1__product__descriptor, &product);
     }
+    if (exit != CTL_OK)
+        return exit;
     if (ctl->json)
         show_message(&product->base);
     else
