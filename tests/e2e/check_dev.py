@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 import tap
-from mesh import ROOT
+from whole_mesh import ROOT
 
 ORDER = "oms/order/v1/order.proto"
 BREAKS = {
