@@ -198,6 +198,25 @@ int64_t shop_number(struct shop *s, struct node *node, const char *sql)
     return l.number;
 }
 
+static int change(struct txn *txn, void *arg)
+{
+    const struct looking *l = arg;
+    int64_t r = txn_exec_values(txn, l->sql, NULL, 0);
+    return r < 0 ? (int)r : 0;
+}
+
+void shop_write(struct shop *s, struct node *node, const char *sql)
+{
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    struct looking l = { .sql = sql };
+    l.unit = (struct unit){ .run = change, .arg = &l, .arena = &arena, .done = looked };
+    store_write(service_store(node_service(node)), &l.unit);
+    ck_assert(world_until(s->world, has_looked, &l, PATIENCE_US));
+    arena_finish(&arena);
+    ck_assert_int_eq(l.result, 0);
+}
+
 void shop_settle(struct shop *s)
 {
     for (int i = 0; i < 100; i++) {

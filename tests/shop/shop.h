@@ -47,6 +47,9 @@ char *fresh(struct shop *s);
 /* The first cell of a query's first row, as a number; what has been written so far is seen. */
 #define NUMBER(shop, node, sql) shop_number(shop, node, SQL(sql))
 int64_t shop_number(struct shop *s, struct node *node, const char *sql);
+/* Changes a database behind its service's back. */
+#define WRITE(shop, node, sql) shop_write(shop, node, SQL(sql))
+void shop_write(struct shop *s, struct node *node, const char *sql);
 /* Until all is quiet: consumers and outboxes have nothing left to do. */
 void shop_settle(struct shop *s);
 

@@ -1,4 +1,5 @@
 /* Availability through the shared cache: whatever happens to Redis, the answer is what the books say. */
+#include "svc-inventory/inventory.h"
 #include "tests/shop/shop.h"
 #include "tests/suite.h"
 
@@ -199,6 +200,24 @@ START_TEST(a_service_that_died_before_it_told_tells_when_it_is_back)
 }
 END_TEST
 
+static void count_one(void *arg, const struct cached *cached)
+{
+    ++*(int *)arg;
+}
+
+START_TEST(switched_off_the_cache_is_neither_written_nor_read)
+{
+    inventory_service.options[0].value = "off";
+    open_shop(1);
+    world_run(s.world, 2 * SECOND);
+    int keys = 0;
+    world_cached(s.world, count_one, &keys);
+    ck_assert_int_eq(keys, 0);
+    ck_assert_int_eq(available_of("CUP"), 7);
+    shop_close(&s);
+}
+END_TEST
+
 START_TEST(more_skus_than_a_page_are_all_told)
 {
     shop_open(&s, 1);
@@ -232,4 +251,5 @@ SUITE("availability", 120, each_sku_is_told_in_the_order_asked, every_change_rea
       a_flushed_cache_is_filled_by_who_reads_and_then_by_the_feed,
       without_redis_the_answer_is_the_same_and_later_the_cache_is_right,
       a_redis_that_comes_back_old_or_late_is_told_anew, a_flush_at_any_moment_of_a_change_is_noticed,
-      a_service_that_died_before_it_told_tells_when_it_is_back, more_skus_than_a_page_are_all_told)
+      a_service_that_died_before_it_told_tells_when_it_is_back, switched_off_the_cache_is_neither_written_nor_read,
+      more_skus_than_a_page_are_all_told)

@@ -139,6 +139,17 @@ START_TEST(what_cannot_be_adjusted_is_refused_and_nothing_is_stored)
 }
 END_TEST
 
+START_TEST(a_shelf_has_an_upper_end)
+{
+    open_shop(1);
+    stock(&s, "CUP", "L1", 1);
+    WRITE(&s, s.inventory, "UPDATE stock SET on_hand = 1000000000000000");
+    ck_adjust_refused("CUP", "L1", 1, "COUNTED", RPC_INVALID_ARGUMENT, "STOCK_OVERFLOW", "delta");
+    ck_assert_int_eq(adjust("CUP", "L1", -1, "COUNTED")->code, RPC_OK);
+    shop_close(&s);
+}
+END_TEST
+
 START_TEST(stock_is_listed_by_sku_and_location_in_pages)
 {
     open_shop(1);
@@ -295,9 +306,36 @@ START_TEST(a_large_basket_with_repeated_skus_is_reserved_whole)
 }
 END_TEST
 
+/* More lines than are granted at once. */
+START_TEST(ten_large_baskets_at_once_share_what_there_is)
+{
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        open_shop(seed);
+        enum { LINES = 1000, BASKETS = 10, THERE = 6500 };
+        struct want wants[LINES];
+        struct asked *asked[BASKETS];
+        int granted = 0;
+        stock(&s, "CUP", "L1", THERE);
+        for (int i = 0; i < LINES; i++)
+            wants[i] = (struct want){ "CUP", 1 };
+        for (int i = 0; i < BASKETS; i++)
+            asked[i] = begin_reserve(arena_printf(&s.arena, "o%d", i), LINES, wants);
+        for (int i = 0; i < BASKETS; i++) {
+            ck_assert_int_eq(ask_end(asked[i])->code, RPC_OK);
+            granted += ((ReserveStockResponse *)asked[i]->reply)->n_shortages == 0;
+        }
+        ck_assert_int_eq(granted, THERE / LINES);
+        ck_assert_int_eq(RESERVED, granted * LINES);
+        ck_books();
+        shop_close(&s);
+    }
+}
+END_TEST
+
 SUITE("stock", 120, an_adjustment_moves_stock_and_is_in_the_journal,
-      what_cannot_be_adjusted_is_refused_and_nothing_is_stored, stock_is_listed_by_sku_and_location_in_pages,
-      every_line_is_reserved_from_the_first_location_that_has_it,
+      what_cannot_be_adjusted_is_refused_and_nothing_is_stored, a_shelf_has_an_upper_end,
+      stock_is_listed_by_sku_and_location_in_pages, every_line_is_reserved_from_the_first_location_that_has_it,
       one_short_line_reserves_nothing_and_says_what_is_missing, a_repeat_of_a_reservation_is_the_same_reservation,
       a_reservation_is_released_once, what_was_released_before_it_came_is_never_reserved,
-      many_at_once_never_get_more_than_there_is, a_large_basket_with_repeated_skus_is_reserved_whole)
+      many_at_once_never_get_more_than_there_is, a_large_basket_with_repeated_skus_is_reserved_whole,
+      ten_large_baskets_at_once_share_what_there_is)
