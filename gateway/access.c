@@ -96,13 +96,30 @@ static int find_deadline(struct exchange *x, struct answer *ret_answer)
             return deny(ret_answer, RPC_DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "the deadline has passed");
     }
     x->deadline_us = us ? x->begun_us + us : 0;
+    x->ends_us = x->deadline_us;
+    return 0;
+}
+
+/* A stream does not outlive its caller's token. */
+static int find_end(struct exchange *x, struct answer *ret_answer)
+{
+    const struct schema_method *method = x->route->method;
+    struct port *port = x->gateway->port;
+    if ((!method->client_streaming && !method->server_streaming) || x->principal->expires_s == INT64_MAX)
+        return 0;
+    int64_t left_s = x->principal->expires_s + AUTH_SKEW_S - port->wall_us(port) / 1000000;
+    if (left_s > TIMEOUT_LONGEST_US / 1000000)
+        left_s = TIMEOUT_LONGEST_US / 1000000;
+    int64_t expires_us = x->begun_us + (left_s > 0 ? left_s : 0) * 1000000;
+    if (!x->ends_us || expires_us < x->ends_us)
+        x->ends_us = expires_us;
     return 0;
 }
 
 int access_check(struct exchange *x, struct answer *ret_answer)
 {
-    static int (*const steps[])(struct exchange *, struct answer *) = { find_route, find_caller, check_role,
-                                                                        find_process, find_deadline };
+    static int (*const steps[])(struct exchange *, struct answer *) = { find_route,   find_caller,   check_role,
+                                                                        find_process, find_deadline, find_end };
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         int r = steps[i](x, ret_answer);
         if (r < 0)

@@ -3,10 +3,11 @@
 #include "gateway/auth.h"
 
 #include "gateway/jwt.h"
-#include "mesh/base/say.h"
+#include "mesh/base/metrics.h"
 
 #include <errno.h>
 #include <openssl/rand.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,9 @@ struct auth {
     struct known **buckets;
     size_t n_buckets; /* a power of two */
     struct known *newest, *oldest;
+    uint32_t generation; /* raised whenever keys are read */
     struct auth_counts counts;
+    struct metric *hits, *verified, *refused;
 };
 
 /* --- SipHash-2-4 with 128 bits of output --- */
@@ -174,6 +177,12 @@ static void remember(struct auth *auth, const uint64_t hash[2], struct principal
     auth->counts.remembered++;
 }
 
+static void refused(struct auth *auth)
+{
+    auth->counts.refused++;
+    metric_add(auth->refused, 1);
+}
+
 static int verify(struct auth *auth, const char *token, size_t len, const uint64_t hash[2], int64_t now_s,
                   struct principal **ret_principal, struct refusal *ret_refusal)
 {
@@ -182,7 +191,7 @@ static int verify(struct auth *auth, const char *token, size_t len, const uint64
     int64_t expires_s;
     int r = jwt_verify(&rules, token, len, now_s, &caller, &expires_s, ret_refusal);
     if (r < 0) {
-        auth->counts.refused++;
+        refused(auth);
         return r;
     }
     struct principal *principal = malloc(sizeof(*principal));
@@ -191,10 +200,17 @@ static int verify(struct auth *auth, const char *token, size_t len, const uint64
         return -EACCES;
     }
     principal_init(principal, &caller, expires_s);
+    principal->generation = auth->generation;
     remember(auth, hash, principal);
     auth->counts.verified++;
+    metric_add(auth->verified, 1);
     *ret_principal = principal;
     return 0;
+}
+
+bool auth_still_good(const struct auth *auth, const struct principal *principal, int64_t now_s)
+{
+    return principal->generation == auth->generation && principal->expires_s >= now_s - AUTH_SKEW_S;
 }
 
 int auth_check(struct auth *auth, const char *authorization, size_t len, int64_t now_s,
@@ -205,14 +221,14 @@ int auth_check(struct auth *auth, const char *authorization, size_t len, int64_t
         return 0;
     }
     if (len < 7 || strncasecmp(authorization, "Bearer ", 7) != 0) {
-        auth->counts.refused++;
+        refused(auth);
         *ret_refusal = (struct refusal){ "TOKEN_MALFORMED", "authorization must be Bearer and a token" };
         return -EACCES;
     }
     uint64_t hash[2];
     hash_token(auth->secret, authorization + 7, len - 7, hash);
     struct known *k = *find(auth, hash);
-    if (k && k->principal->expires_s < now_s - AUTH_SKEW_S) {
+    if (k && !auth_still_good(auth, k->principal, now_s)) {
         forget(auth, k);
         k = NULL;
     }
@@ -223,6 +239,7 @@ int auth_check(struct auth *auth, const char *authorization, size_t len, int64_t
         age_newest(auth, k);
     }
     auth->counts.hits++;
+    metric_add(auth->hits, 1);
     *ret_principal = principal_ref(k->principal);
     return 0;
 }
@@ -249,9 +266,15 @@ int auth_reload(struct auth *auth)
     forget_keys(auth);
     memcpy(auth->keys, keys, (size_t)n * sizeof(keys[0]));
     auth->n_keys = (size_t)n;
-    while (auth->oldest)
-        forget(auth, auth->oldest);
+    auth->generation++;
     return 0;
+}
+
+static struct metric *count(const char *result)
+{
+    char labels[32];
+    snprintf(labels, sizeof(labels), "result=\"%s\"", result);
+    return metric_make(METRIC_COUNTER, "gateway_tokens_total", "Tokens by what became of them.", labels);
 }
 
 struct auth *auth_create(const struct auth_options *options)
@@ -263,6 +286,9 @@ struct auth *auth_create(const struct auth_options *options)
     if (!auth->options.remember)
         auth->options.remember = 16384;
     principal_init(&auth->guest, &(struct caller){ .roles = ROLE_BIT(MESH__V1__ROLE__GUEST) }, INT64_MAX);
+    auth->hits = count("hit");
+    auth->verified = count("verified");
+    auth->refused = count("refused");
     if (RAND_bytes((uint8_t *)auth->secret, sizeof(auth->secret)) == 1 && grow(auth) && auth_reload(auth) == 0)
         return auth;
     auth_destroy(auth);

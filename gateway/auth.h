@@ -25,6 +25,7 @@ struct principal {
     char text[CALLER_SUBJECT_MAX + 16]; /* caller_format: x-mesh-caller */
     uint16_t text_len;
     uint32_t refs;
+    uint32_t generation; /* of the keys it was verified with */
     int64_t expires_s;
 };
 
@@ -43,11 +44,13 @@ int auth_reload(struct auth *auth);
  * with the refusal. now_s is the wall clock. */
 int auth_check(struct auth *auth, const char *authorization, size_t len, int64_t now_s,
                struct principal **ret_principal, struct refusal *ret_refusal);
+/* Whether the principal of a token that was checked before may still be taken for it. */
+bool auth_still_good(const struct auth *auth, const struct principal *principal, int64_t now_s);
 struct principal *principal_ref(struct principal *principal);
 void principal_unref(struct principal *principal); /* NULL is harmless */
 
 struct auth_counts {
-    uint64_t hits, verified, refused;
+    uint64_t hits, verified, refused; /* also counted as gateway_tokens_total */
     size_t remembered;
 };
 struct auth_counts auth_counts(const struct auth *auth);

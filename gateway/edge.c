@@ -208,6 +208,7 @@ static void link_down(struct link *link, int why)
     if (edge->next)
         edge->next->prev = edge->prev;
     gateway->n_edges--;
+    metric_set(gateway->connections, (int64_t)gateway->n_edges);
 }
 
 static void link_gone(struct link *link)
@@ -281,6 +282,7 @@ void edge_accept(struct gateway *gateway, int fd, SSL_CTX *context)
         edge->next->prev = edge;
     gateway->edges = edge;
     gateway->n_edges++;
+    metric_set(gateway->connections, (int64_t)gateway->n_edges);
     alarm_start(&gateway->reactor.wheel, &edge->watch, gateway->limits.handshake_us, look);
     if (link_accept(&edge->link, &gateway->reactor, &ops, fd, ssl) == 0)
         return;
@@ -309,7 +311,7 @@ int edge_authenticate(struct edge *edge, nghttp2_rcbuf *authorization, struct pr
     int64_t now_s = gateway->port->wall_us(gateway->port) / 1000000;
     if (!authorization)
         return auth_check(gateway->auth, NULL, 0, now_s, ret_principal, ret_refusal);
-    if (edge->token == authorization && edge->principal->expires_s + AUTH_SKEW_S >= now_s) {
+    if (edge->token == authorization && auth_still_good(gateway->auth, edge->principal, now_s)) {
         *ret_principal = principal_ref(edge->principal);
         return 0;
     }

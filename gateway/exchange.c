@@ -215,7 +215,11 @@ void exchange_field(struct exchange *x, nghttp2_rcbuf *name, nghttp2_rcbuf *valu
 static void deadline_passed(struct alarm *alarm)
 {
     struct exchange *x = (struct exchange *)((char *)alarm - offsetof(struct exchange, deadline));
-    exchange_fail(x, &(struct answer){ RPC_DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "the deadline has passed", 0 });
+    if (x->ends_us == x->deadline_us)
+        exchange_fail(x, &(struct answer){ RPC_DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "the deadline has passed", 0 });
+    else
+        exchange_fail(x,
+                      &(struct answer){ RPC_UNAUTHENTICATED, "TOKEN_EXPIRED", "the token has expired meanwhile", 0 });
 }
 
 static void refuse_http(struct exchange *x)
@@ -280,8 +284,8 @@ void exchange_begin(struct exchange *x, bool end)
         return refuse_http(x);
     if (access_check(x, &answer) < 0)
         return exchange_fail(x, &answer);
-    if (x->deadline_us)
-        alarm_start(&x->gateway->reactor.wheel, &x->deadline, x->deadline_us - x->begun_us, deadline_passed);
+    if (x->ends_us)
+        alarm_start(&x->gateway->reactor.wheel, &x->deadline, x->ends_us - x->begun_us, deadline_passed);
     if (x->route->method->client_streaming || end)
         go_on(x, 0);
 }

@@ -30,6 +30,7 @@ struct exchange {
     nghttp2_rcbuf *path, *authorization, *timeout, *traceparent, *target; /* NULL: not sent */
     struct alarm deadline;
     int64_t begun_us, deadline_us; /* deadline 0: none */
+    int64_t ends_us;               /* the deadline, or when the token of a stream expires; 0: neither */
     uint64_t request_bytes;        /* that came */
     uint32_t header_bytes;
     uint32_t message_bytes; /* the first message's length, once PREFIX bytes came */

@@ -11,6 +11,9 @@
 
 #include <errno.h>
 #include <sys/random.h>
+#include <sys/stat.h>
+
+#define ROTATION_US (2 * 1000 * 1000) /* between two looks at keys and certificates */
 
 const struct gateway_limits gateway_limits = {
     .connections = 60000,
@@ -93,6 +96,41 @@ static int open_parts(struct gateway *gateway)
     return r < 0 ? r : open_front(gateway);
 }
 
+void gateway_reload(struct gateway *gateway)
+{
+    const struct gateway_options *o = &gateway->options;
+    auth_reload(gateway->auth);
+    SSL_CTX *context = o->mesh_ca ? tls_client(&(struct tls_files){ o->mesh_ca, o->mesh_cert, o->mesh_key }) : NULL;
+    if (context)
+        balance_context(gateway->balance, context);
+    context = gateway->listener_tls ? tls_server(&(struct tls_files){ NULL, o->cert, o->key }) : NULL;
+    if (context)
+        listener_context(gateway->listener_tls, context);
+    say(SAY_INFO, NULL, "keys and certificates were read again");
+}
+
+static uint64_t file_marks(const struct gateway_options *o)
+{
+    const char *paths[] = { o->auth.keys, o->cert, o->key, o->mesh_ca, o->mesh_cert, o->mesh_key };
+    uint64_t marks = 0;
+    struct stat st;
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+        if (paths[i] && stat(paths[i], &st) == 0)
+            marks = marks * 31 + (uint64_t)st.st_ino * 7 + (uint64_t)st.st_mtim.tv_sec * 1000000007 +
+                    (uint64_t)st.st_mtim.tv_nsec;
+    return marks;
+}
+
+static void look_at_files(struct alarm *alarm)
+{
+    struct gateway *gateway = (struct gateway *)((char *)alarm - offsetof(struct gateway, rotation));
+    uint64_t marks = file_marks(&gateway->options);
+    if (marks != gateway->files)
+        gateway_reload(gateway);
+    gateway->files = marks;
+    alarm_start(&gateway->reactor.wheel, alarm, ROTATION_US, look_at_files);
+}
+
 static void nothing(void *arg)
 {
 }
@@ -111,12 +149,16 @@ int gateway_create(struct port *port, uv_loop_t *loop, const struct gateway_opti
     reactor_init(&gateway->reactor, loop);
     uv_idle_init(loop, &gateway->ending);
     gateway->ending.data = gateway;
+    gateway->connections = metric_make(METRIC_GAUGE, "gateway_connections", "Connections of clients.", NULL);
+    gateway->files = file_marks(options);
     int r = open_parts(gateway);
-    if (r == 0)
-        *ret_gateway = gateway;
-    else
+    if (r < 0) {
         gateway_destroy(gateway, nothing, NULL);
-    return r;
+        return r;
+    }
+    alarm_start(&gateway->reactor.wheel, &gateway->rotation, ROTATION_US, look_at_files);
+    *ret_gateway = gateway;
+    return 0;
 }
 
 int gateway_port(const struct gateway *gateway)
@@ -132,19 +174,6 @@ int gateway_tls_port(const struct gateway *gateway)
 bool gateway_serving(const struct gateway *gateway)
 {
     return !gateway->draining && balance_all_well(gateway->balance);
-}
-
-void gateway_reload(struct gateway *gateway)
-{
-    const struct gateway_options *o = &gateway->options;
-    auth_reload(gateway->auth);
-    SSL_CTX *context = o->mesh_ca ? tls_client(&(struct tls_files){ o->mesh_ca, o->mesh_cert, o->mesh_key }) : NULL;
-    if (context)
-        balance_context(gateway->balance, context);
-    context = gateway->listener_tls ? tls_server(&(struct tls_files){ NULL, o->cert, o->key }) : NULL;
-    if (context)
-        listener_context(gateway->listener_tls, context);
-    say(SAY_INFO, NULL, "keys and certificates were read again");
 }
 
 /* --- drain --- */
@@ -234,6 +263,7 @@ void gateway_destroy(struct gateway *gateway, void (*destroyed)(void *), void *a
     gateway->over_arg = arg;
     gateway->draining = true;
     alarm_stop(&gateway->stage);
+    alarm_stop(&gateway->rotation);
     listener_destroy(gateway->listener);
     listener_destroy(gateway->listener_tls);
     edges_close(gateway);

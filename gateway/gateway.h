@@ -50,11 +50,14 @@ struct gateway {
     struct exchange *pool;
     size_t n_pool, n_exchanges;
     size_t buffered;
+    struct metric *connections;
     bool access_log;
     bool draining;
     uint8_t chance[1024]; /* bytes of chance not used yet, from chance_at */
     size_t chance_at;
-    struct alarm stage; /* of the drain, of certificates that are looked at again */
+    struct alarm stage;    /* of the drain */
+    struct alarm rotation; /* keys and certificates are looked at again */
+    uint64_t files;        /* changes when one of them does */
     int64_t grace_until_us;
     int64_t grace_us;
     void (*over)(void *arg); /* the drain, or all of it */
@@ -70,7 +73,8 @@ int gateway_port(const struct gateway *gateway);
 int gateway_tls_port(const struct gateway *gateway);
 /* Every process behind is well, and it does not drain. */
 bool gateway_serving(const struct gateway *gateway);
-/* Keys and certificates from their files, for tokens and connections to come. What cannot be used stays as it was. */
+/* Keys and certificates from their files, for tokens and connections to come. What cannot be used stays as it was.
+ * Also happens by itself within seconds of a change of the files. */
 void gateway_reload(struct gateway *gateway);
 /* NOT_SERVING, wait notice_us, GOAWAY; calls under way finish within grace_us, the rest is cut; then drained(arg). */
 void gateway_drain(struct gateway *gateway, int64_t notice_us, int64_t grace_us, void (*drained)(void *), void *arg);

@@ -447,6 +447,125 @@ START_TEST(garbage_instead_of_http2_is_dropped)
 }
 END_TEST
 
+/* --- what does not come over nghttp2 --- */
+
+#define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+static bool is_closed(int fd)
+{
+    char bytes[4096];
+    ssize_t n;
+    while ((n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
+        ;
+    return n == 0 || errno == ECONNRESET || errno == EPIPE;
+}
+
+/* Sends a frame again and again, without ever reading if deaf is said; how many until the gateway hangs up. */
+static int flood(const void *first, size_t first_len, const void *frame, size_t len, bool deaf)
+{
+    int fd = raw_connection(), n = 0, before = (int)stage.gateway->n_edges;
+    static const uint8_t settings[9] = { 0, 0, 0, 4 };
+    send(fd, PREFACE, sizeof(PREFACE) - 1, MSG_NOSIGNAL);
+    send(fd, settings, sizeof(settings), MSG_NOSIGNAL);
+    if (first_len)
+        send(fd, first, first_len, MSG_NOSIGNAL);
+    stage_until(&stage, (int)stage.gateway->n_edges == before + 1);
+    while (stage.gateway->n_edges > (size_t)before && n < 4000000) {
+        for (int i = 0; i < 100; i++)
+            n += send(fd, frame, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len;
+        stage_turn(&stage, INT64_MAX);
+        if (!deaf)
+            is_closed(fd);
+    }
+    close(fd);
+    return n;
+}
+
+START_TEST(a_flood_of_continuations_ends_the_connection)
+{
+    stage_open(&stage, 0);
+    static const uint8_t headers[] = { 0, 0, 1, 1, 0, 0, 0, 0, 1, 0x83 };
+    static const uint8_t more[] = { 0, 0, 1, 9, 0, 0, 0, 0, 1, 0x83 };
+    ck_assert_int_lt(flood(headers, sizeof(headers), more, sizeof(more), false), 1000);
+    stage_close(&stage);
+}
+END_TEST
+
+START_TEST(a_flood_of_settings_ends_the_connection)
+{
+    stage_open(&stage, 0);
+    static uint8_t settings[9 + 33 * 6] = { 0, 0, 33 * 6, 4 };
+    for (int i = 0; i < 33; i++)
+        settings[9 + i * 6 + 1] = 3;
+    ck_assert_int_lt(flood(NULL, 0, settings, sizeof(settings), false), 1000);
+    stage_close(&stage);
+}
+END_TEST
+
+START_TEST(a_client_that_pings_and_never_reads_costs_no_memory)
+{
+    stage_open(&stage, 0);
+    int fd = raw_connection();
+    static const uint8_t settings[9] = { 0, 0, 0, 4 }, ping[17] = { 0, 0, 8, 6 };
+    int sent = 0, small = 4096;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    send(fd, PREFACE, sizeof(PREFACE) - 1, MSG_NOSIGNAL);
+    send(fd, settings, sizeof(settings), MSG_NOSIGNAL);
+    stage_until(&stage, stage.gateway->n_edges == 1);
+    /* Until the gateway has stopped reading: the kernel's buffers are full, or it has hung up. */
+    for (int idle = 0; idle < 20 && stage.gateway->n_edges; stage_turn(&stage, INT64_MAX)) {
+        int before = sent;
+        while (send(fd, ping, sizeof(ping), MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+            sent++;
+        idle = sent == before ? idle + 1 : 0;
+        ck_assert_int_lt(sent, 4000000);
+    }
+    close(fd);
+    stage_close(&stage);
+}
+END_TEST
+
+START_TEST(a_stream_does_not_outlive_its_token)
+{
+    stage_open(&stage, 0);
+    struct peer *client = stage_client(&stage);
+    char extra[2048];
+    snprintf(extra, sizeof(extra), "%smesh-service: svc-order\n", stage_bearer(&stage, "sap", "\"erp\""));
+    stage.skew_us = (600 + AUTH_SKEW_S - 2) * INT64_C(1000000);
+    struct call *call = peer_call(client, "/mesh.v1.LogService/Tail", extra);
+    call_put_message(call, "", 0);
+    call_end(call);
+    stage_until(&stage, stage.order[0].n_requests == 1);
+    ck_assert(!call->closed);
+    stage_until(&stage, call->closed);
+    ck_assert_int_eq(call_status(call), 16);
+    ck_assert_str_eq(call_reason(call), "TOKEN_EXPIRED");
+    stage_close(&stage);
+}
+END_TEST
+
+START_TEST(keys_that_change_are_read_again)
+{
+    stage_open(&stage, 0);
+    struct peer *client = stage_client(&stage);
+    struct call *call = NULL;
+    EVP_PKEY *other = keys_p256();
+    keys_write_public(stage.keys.jwt_path, &other, 1);
+    int64_t until_us = wheel_now_us() + 8000000;
+    do {
+        ck_assert_int_lt(wheel_now_us(), until_us);
+        stage_for(&stage, 50000);
+        call = peer_call(client, GET, stage.bearer);
+        call_put_message(call, "\x01", 1);
+        call_end(call);
+        stage_for(&stage, 20000);
+    } while (!call->closed);
+    ck_assert_str_eq(call_reason(call), "TOKEN_SIGNATURE");
+    EVP_PKEY_free(other);
+    stage_close(&stage);
+}
+END_TEST
+
 SUITE("access", 60, an_unknown_method_is_unimplemented, a_protected_method_needs_a_token,
       a_bad_token_is_refused_with_its_reason, a_connection_that_tries_many_bad_tokens_is_closed,
       a_role_that_is_not_allowed_is_denied, every_method_of_the_schema_has_a_route_and_a_rule,
@@ -458,4 +577,6 @@ SUITE("access", 60, an_unknown_method_is_unimplemented, a_protected_method_needs
       connections_beyond_the_limit_are_closed, a_connection_without_calls_is_sent_away,
       a_connection_that_never_says_anything_is_closed, calls_beyond_the_limit_of_a_connection_wait_for_their_turn,
       what_all_calls_hold_together_is_bounded, a_flood_of_resets_ends_the_connection,
-      garbage_instead_of_http2_is_dropped)
+      garbage_instead_of_http2_is_dropped, a_flood_of_continuations_ends_the_connection,
+      a_flood_of_settings_ends_the_connection, a_client_that_pings_and_never_reads_costs_no_memory,
+      a_stream_does_not_outlive_its_token, keys_that_change_are_read_again)

@@ -66,7 +66,7 @@ static void start_backends(struct stage *stage, bool tls, bool two)
 void stage_open_on(struct stage *stage, int how, const struct port *port)
 {
     bool tls = how & STAGE_TLS, two = how & STAGE_TWO;
-    char peers[256], plus[32] = "", mesh_cert[128], mesh_key[128], cert[128], key[128];
+    char peers[256], plus[32] = "";
     memset(stage, 0, sizeof(*stage));
     uv_loop_init(&stage->loop);
     reactor_init(&stage->reactor, &stage->loop);
@@ -85,14 +85,14 @@ void stage_open_on(struct stage *stage, int how, const struct port *port)
         .auth = { stage->keys.jwt_path, "ordermesh-dev", "ordermesh", 0 },
     };
     if (tls) {
-        keys_certificate(&stage->keys, "gateway", mesh_cert, mesh_key);
-        keys_certificate(&stage->keys, "shop.example", cert, key);
+        keys_certificate(&stage->keys, "gateway", stage->mesh_cert, stage->mesh_key);
+        keys_certificate(&stage->keys, "shop.example", stage->cert, stage->key);
         options.listen_tls = "127.0.0.1:0";
-        options.cert = cert;
-        options.key = key;
+        options.cert = stage->cert;
+        options.key = stage->key;
         options.mesh_ca = stage->keys.ca_path;
-        options.mesh_cert = mesh_cert;
-        options.mesh_key = mesh_key;
+        options.mesh_cert = stage->mesh_cert;
+        options.mesh_key = stage->mesh_key;
         stage->client_context = tls_client(&(struct tls_files){ stage->keys.ca_path, NULL, NULL });
     }
     options.limits = gateway_limits;

@@ -19,7 +19,8 @@ struct stage {
     struct backend order[STAGE_BACKENDS], inventory;
     struct gateway *gateway;
     SSL_CTX *client_context; /* what clients trust */
-    char bearer[1024];       /* "authorization: Bearer …\n" of customer ann */
+    char mesh_cert[128], mesh_key[128], cert[128], key[128];
+    char bearer[1024]; /* "authorization: Bearer …\n" of customer ann */
     bool destroyed, drained;
 };
 
