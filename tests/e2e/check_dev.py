@@ -1,15 +1,18 @@
 #!/usr/bin/python3
-"""The scripts that judge: dev/api-check refuses what breaks clients, dev/tap-count counts what was run."""
+"""The scripts of dev/: api-check refuses what breaks clients, tap-count counts what was run, up and down say in one
+line what is wrong and touch nothing but their own."""
 
 import json
+import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 
 import tap
-from whole_mesh import ROOT
+from whole_mesh import BUILD, ROOT, Mesh
 
 ORDER = "oms/order/v1/order.proto"
 BREAKS = {
@@ -93,6 +96,58 @@ def no_test_at_all_is_a_failure():
     assert tally(("SKIP", "1..0 # SKIP\n")) == (1, "0 passed, 0 failed, 1 skipped")
 
 
+def dev(script, mesh, *args, **env):
+    return subprocess.run([ROOT / "dev" / script, *args], env=mesh.env | env, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=120, check=False)
+
+
+def a_taken_port_is_one_clear_line_and_nothing_is_started():
+    mesh = Mesh()
+    with socket.create_server(("127.0.0.1", mesh.base + 101)):
+        done = dev("up", mesh, "--bare")
+    assert done.returncode == 1 and not (mesh.dir / "run").exists(), done
+    assert done.stderr.count("\n") == 1 and f"port {mesh.base + 101}, which svc-order needs" in done.stderr, done
+    assert "OMS_PORT_BASE=" in done.stderr, done
+    shutil.rmtree(mesh.dir)
+
+
+def a_process_that_does_not_come_up_is_named_with_its_last_word():
+    mesh = Mesh()
+    build = mesh.dir / "build"
+    for name in ("svc-order", "gateway", "omsctl"):
+        (build / name).mkdir(parents=True)
+        (build / name / name).symlink_to(BUILD / name / name)
+    (build / "svc-inventory").mkdir()
+    broken = build / "svc-inventory" / "svc-inventory"
+    broken.write_text("#!/bin/sh\necho the disk is on fire >&2\nexit 3\n", encoding="utf-8")
+    broken.chmod(0o755)
+    done = dev("up", mesh, "--bare", OMS_BUILD_DIR=str(build))
+    assert done.returncode == 1 and done.stderr.count("\n") == 1, done
+    assert "svc-inventory ended: the disk is on fire" in done.stderr and "svc-inventory.log" in done.stderr, done
+    mesh.__exit__()
+
+
+def down_ends_nothing_that_it_did_not_start():
+    mesh = Mesh()
+    with subprocess.Popen(["sleep", "60"]) as foreign:
+        (mesh.dir / "run").mkdir()
+        (mesh.dir / "run" / "svc-order.pid").write_text(f"{foreign.pid} 1\n", encoding="utf-8")
+        done = dev("down", mesh)
+        assert done.returncode == 0 and "0 processes stopped" in done.stdout, done
+        assert foreign.poll() is None
+        foreign.kill()
+    shutil.rmtree(mesh.dir)
+
+
+def a_wipe_leaves_what_is_not_its_own():
+    mesh = Mesh()
+    (mesh.dir / "data").mkdir()
+    (mesh.dir / "mine.txt").write_text("mine", encoding="utf-8")
+    assert dev("down", mesh, "--wipe").returncode == 0
+    assert os.listdir(mesh.dir) == ["mine.txt"], os.listdir(mesh.dir)
+    shutil.rmtree(mesh.dir)
+
+
 if __name__ == "__main__":
     sys.exit(not tap.run([
         the_api_keeps_what_the_last_release_promised,
@@ -103,4 +158,8 @@ if __name__ == "__main__":
         a_program_that_crashed_without_a_word_is_a_failure,
         what_was_skipped_is_told_apart,
         no_test_at_all_is_a_failure,
+        a_taken_port_is_one_clear_line_and_nothing_is_started,
+        a_process_that_does_not_come_up_is_named_with_its_last_word,
+        down_ends_nothing_that_it_did_not_start,
+        a_wipe_leaves_what_is_not_its_own,
     ]))
