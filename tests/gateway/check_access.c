@@ -362,6 +362,22 @@ static int raw_connection(void)
     return fd;
 }
 
+START_TEST(a_client_that_died_with_a_call_open_is_noticed)
+{
+    stage_open(&stage, STAGE_TINY);
+    struct peer *client = stage_client(&stage);
+    struct call *call = peer_call(client, WATCH, "");
+    call_put_message(call, "", 0);
+    call_end(call);
+    stage_until(&stage, call->body_len == 7);
+    stage_for(&stage, 700000);
+    ck_assert(!client->down);
+    uv_poll_stop(&client->link.poll); /* it answers no ping from now on */
+    stage_until(&stage, stage.gateway->n_edges == 0);
+    stage_close(&stage);
+}
+END_TEST
+
 START_TEST(a_connection_that_never_says_anything_is_closed)
 {
     stage_open(&stage, STAGE_TINY);
@@ -460,8 +476,8 @@ static bool is_closed(int fd)
     return n == 0 || errno == ECONNRESET || errno == EPIPE;
 }
 
-/* Sends a frame again and again, without ever reading if deaf is said; how many until the gateway hangs up. */
-static int flood(const void *first, size_t first_len, const void *frame, size_t len, bool deaf)
+/* Sends a frame again and again, so many in one turn; how many until the gateway hangs up. */
+static int flood(const void *first, size_t first_len, const void *frame, size_t len, int at_once)
 {
     int fd = raw_connection(), n = 0, before = (int)stage.gateway->n_edges;
     static const uint8_t settings[9] = { 0, 0, 0, 4 };
@@ -471,11 +487,10 @@ static int flood(const void *first, size_t first_len, const void *frame, size_t 
         send(fd, first, first_len, MSG_NOSIGNAL);
     stage_until(&stage, (int)stage.gateway->n_edges == before + 1);
     while (stage.gateway->n_edges > (size_t)before && n < 4000000) {
-        for (int i = 0; i < 100; i++)
+        for (int i = 0; i < at_once; i++)
             n += send(fd, frame, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len;
         stage_turn(&stage, INT64_MAX);
-        if (!deaf)
-            is_closed(fd);
+        is_closed(fd);
     }
     close(fd);
     return n;
@@ -486,7 +501,7 @@ START_TEST(a_flood_of_continuations_ends_the_connection)
     stage_open(&stage, 0);
     static const uint8_t headers[] = { 0, 0, 1, 1, 0, 0, 0, 0, 1, 0x83 };
     static const uint8_t more[] = { 0, 0, 1, 9, 0, 0, 0, 0, 1, 0x83 };
-    ck_assert_int_lt(flood(headers, sizeof(headers), more, sizeof(more), false), 1000);
+    ck_assert_int_lt(flood(headers, sizeof(headers), more, sizeof(more), 100), 1000);
     stage_close(&stage);
 }
 END_TEST
@@ -494,10 +509,12 @@ END_TEST
 START_TEST(a_flood_of_settings_ends_the_connection)
 {
     stage_open(&stage, 0);
-    static uint8_t settings[9 + 33 * 6] = { 0, 0, 33 * 6, 4 };
+    static const uint8_t small[15] = { 0, 0, 6, 4, [10] = 3 };
+    static uint8_t large[9 + 33 * 6] = { 0, 0, 33 * 6, 4 };
     for (int i = 0; i < 33; i++)
-        settings[9 + i * 6 + 1] = 3;
-    ck_assert_int_lt(flood(NULL, 0, settings, sizeof(settings), false), 1000);
+        large[9 + i * 6 + 1] = 3;
+    ck_assert_int_lt(flood(NULL, 0, small, sizeof(small), 100), 1000);
+    ck_assert_int_lt(flood(NULL, 0, large, sizeof(large), 1), 10);
     stage_close(&stage);
 }
 END_TEST
@@ -575,8 +592,9 @@ SUITE("access", 60, an_unknown_method_is_unimplemented, a_protected_method_needs
       a_malformed_timeout_is_refused, health_follows_the_processes_behind, a_watch_of_health_is_told_every_change,
       reflection_lists_what_is_behind_in_both_versions, garbage_for_health_and_reflection_is_refused,
       connections_beyond_the_limit_are_closed, a_connection_without_calls_is_sent_away,
-      a_connection_that_never_says_anything_is_closed, calls_beyond_the_limit_of_a_connection_wait_for_their_turn,
-      what_all_calls_hold_together_is_bounded, a_flood_of_resets_ends_the_connection,
-      garbage_instead_of_http2_is_dropped, a_flood_of_continuations_ends_the_connection,
-      a_flood_of_settings_ends_the_connection, a_client_that_pings_and_never_reads_costs_no_memory,
-      a_stream_does_not_outlive_its_token, keys_that_change_are_read_again)
+      a_client_that_died_with_a_call_open_is_noticed, a_connection_that_never_says_anything_is_closed,
+      calls_beyond_the_limit_of_a_connection_wait_for_their_turn, what_all_calls_hold_together_is_bounded,
+      a_flood_of_resets_ends_the_connection, garbage_instead_of_http2_is_dropped,
+      a_flood_of_continuations_ends_the_connection, a_flood_of_settings_ends_the_connection,
+      a_client_that_pings_and_never_reads_costs_no_memory, a_stream_does_not_outlive_its_token,
+      keys_that_change_are_read_again)
