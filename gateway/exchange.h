@@ -36,7 +36,8 @@ struct exchange {
     uint32_t message_bytes; /* the first message's length, once PREFIX bytes came */
     uint32_t unconsumed;    /* of the request: the client's window is not opened for them yet */
     uint32_t again;         /* of the request: they go out a second time */
-    bool post, te, content_ok, fields_many;
+    bool post, content_ok;
+    bool fields_many;  /* more than FIELDS_MAX, of the request or of the reply */
     bool reply_parked; /* nghttp2 waits for more of the reply */
     bool releasing;
     uint8_t attempts; /* to find a process */

@@ -157,7 +157,8 @@ static void on_field(struct upcall *call, nghttp2_rcbuf *name, nghttp2_rcbuf *va
         x->reply_code = v.len && v.len <= 2 ? (uint8_t)atoi((const char *)v.base) : RPC_UNKNOWN;
         x->reply_coded = true;
     }
-    fields_add(x->state == REPLY_NONE ? &x->head : &x->trailers, name, value);
+    if (fields_add(x->state == REPLY_NONE ? &x->head : &x->trailers, name, value) < 0)
+        x->fields_many = true;
 }
 
 static bool head_is_good(const struct exchange *x)
@@ -187,7 +188,7 @@ static void on_head(struct upcall *call, bool end)
     struct exchange *x = exchange_of(call);
     if (!x->server)
         return;
-    if (x->state == REPLY_NONE && (!head_is_good(x) || (end && !x->reply_coded)))
+    if (x->fields_many || (x->state == REPLY_NONE && (!head_is_good(x) || (end && !x->reply_coded))))
         return broken(x);
     if (x->state == REPLY_HEADED) {
         if (!end || !x->reply_coded)
