@@ -48,6 +48,7 @@ static const struct {
     { &oms__order__v1__order_service__descriptor, "svc-order" },
     { &oms__catalog__v1__catalog_service__descriptor, "svc-inventory" },
     { &oms__inventory__v1__inventory_service__descriptor, "svc-inventory" },
+    { &mesh__v1__deliver_service__descriptor, "svc-inventory" },
 };
 
 static bool message(struct outcall *call, struct bytes bytes)
