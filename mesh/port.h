@@ -62,6 +62,24 @@ struct cache_op {
     void *impl;
 };
 
+/* A request to somebody outside the mesh: a card processor, a carrier, a mail server, a folder (libcurl behind it).
+ * The caller owns it, and what it points to, until done has run. */
+struct fetch {
+    const char *peer;                /* "processor": the option --outside says where that is */
+    const char *verb;                /* "GET", "POST", "DELETE"; "PUT" for a mail or a file */
+    const char *path;                /* "/v1/captures"; for a mail or a file its name */
+    const char *idempotency_key;     /* sent as the header Idempotency-Key; NULL: none */
+    const char *mail_from, *mail_to; /* of the envelope, only for a mail server; or NULL */
+    struct bytes body;               /* JSON, a mail, a file's content */
+    int64_t timeout_us;
+    /* Loop lane, exactly once, never inside port->fetch. result 0: there was an answer, with an HTTP status (200 for
+     * what is no HTTP) and a body that is valid during the call. Else nobody knows whether it arrived: -ETIMEDOUT,
+     * -ECONNREFUSED, -ECONNRESET, -EIO, or -EMSGSIZE (an answer above 1 MiB); -ENOSYS: nobody said where the peer is.
+     */
+    void (*done)(struct fetch *fetch, int result, int status, struct bytes body);
+    void *impl;
+};
+
 struct port {
     int64_t (*wall_us)(struct port *port); /* microseconds since 1970, UTC; may jump */
     int64_t (*mono_us)(struct port *port); /* never goes back */
@@ -76,4 +94,5 @@ struct port {
     void (*cancel)(struct port *port,
                    struct outcall *call); /* done still comes; harmless afterwards only until done ran */
     void (*cache)(struct port *port, struct cache_op *op);
+    void (*fetch)(struct port *port, struct fetch *fetch); /* any lane */
 };

@@ -12,7 +12,8 @@ struct service;
 
 struct command {
     const char *destination;         /* a process: "svc-inventory" */
-    const char *method;              /* "/oms.inventory.v1.InventoryService/ReserveStock"; must have a deliverer row */
+    const char *method;              /* "/oms.inventory.v1.InventoryService/ReserveStock", or "/processor/authorize" of
+                                      * somebody outside the mesh; must have a deliverer row */
     const char *key;                 /* its queue within the destination */
     const ProtobufCMessage *request; /* carries the operation id as request_id; packed now, resent verbatim */
     int64_t due_us;                  /* wall clock; 0: at once */
@@ -39,12 +40,26 @@ enum give_up {
     GIVE_UP_PARK
 }; /* into outcome() · drop with a dead letter · hold the queue for a person */
 
+/* How a command is said to somebody outside the mesh, and what is understood of the answer. Both may be run again. */
+struct outside {
+    /* Inside a read unit: fills verb, path, body, idempotency_key (and what else fetch has) from the request and from
+     * the database, in the unit's arena. 0; -ECANCELED: there is nothing to be said any more, the reply stays as it is
+     * (all defaults) and the outcome's code is 0; or a negative errno of the store. */
+    int (*ask)(struct txn *txn, const void *request, struct fetch *ret_fetch);
+    /* Pure: reads an answer of status 200 … 499 but 408, 425 and 429 into the reply, whose memory is the arena's.
+     * Returns the outcome's code, RPC_OK or one that will not change by itself; RPC_UNAVAILABLE: not understood, ask
+     * again. */
+    enum rpc_code (*understand)(struct arena *arena, int status, struct bytes body, const void *request, void *reply);
+    int64_t timeout_us;
+};
+
 struct deliverer {
     const char *method;
     const ProtobufCMessageDescriptor *request, *reply;
     int (*outcome)(struct txn *txn, const struct outcome *outcome);
     enum give_up give_up;
-    int64_t give_up_after_us; /* since the command was due; 0: never */
+    int64_t give_up_after_us;      /* since the command was due; 0: never */
+    const struct outside *outside; /* NULL: the destination is a process of the mesh */
 };
 struct timer_row {
     const char *name;
