@@ -8,6 +8,7 @@
 #include "mesh/rpc/rpc.h"
 #include "mesh/store/store.h"
 
+struct fetch; /* mesh/port.h */
 struct service;
 
 struct command {
