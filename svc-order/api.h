@@ -4,6 +4,8 @@
 #include "oms/event/v1/event.pb-c.h"
 #include "oms/inventory/v1/inventory.pb-c.h"
 #include "oms/order/v1/order.pb-c.h"
+#include "oms/payment/v1/payment.pb-c.h"
+#include "oms/shipping/v1/fulfillment.pb-c.h"
 
 typedef Google__Type__Money Money;
 typedef Mesh__V1__Position Position;
@@ -13,12 +15,31 @@ typedef Oms__Catalog__V1__Variant Variant;
 typedef Oms__Event__V1__ProductUpserted ProductUpserted;
 typedef Oms__Event__V1__OrderPlaced OrderPlaced;
 typedef Oms__Event__V1__OrderStateChanged OrderStateChanged;
+typedef Oms__Event__V1__ReservationExpired ReservationExpired;
+typedef Oms__Event__V1__PaymentChanged PaymentChanged;
+typedef Oms__Event__V1__FulfillmentChanged FulfillmentChanged;
 
 typedef Oms__Inventory__V1__ReserveStockRequest ReserveStockRequest;
 typedef Oms__Inventory__V1__ReserveStockRequest__Line ReserveLine;
 typedef Oms__Inventory__V1__ReserveStockResponse ReserveStockResponse;
 typedef Oms__Inventory__V1__ReserveStockResponse__Shortage Shortage;
+typedef Oms__Inventory__V1__ReserveStockResponse__Allocation Allocation;
+typedef Oms__Inventory__V1__ReservedLine ReservedLine;
 typedef Oms__Inventory__V1__ReleaseStockRequest ReleaseStockRequest;
+typedef Oms__Inventory__V1__CommitStockRequest CommitStockRequest;
+
+typedef Oms__Payment__V1__AuthorizePaymentRequest AuthorizePaymentRequest;
+typedef Oms__Payment__V1__CapturePaymentRequest CapturePaymentRequest;
+typedef Oms__Payment__V1__VoidPaymentRequest VoidPaymentRequest;
+typedef Oms__Payment__V1__VoidPaymentResponse VoidPaymentResponse;
+typedef Oms__Payment__V1__RefundPaymentRequest RefundPaymentRequest;
+
+typedef Oms__Shipping__V1__FulfillmentLine FulfillmentLine;
+typedef Oms__Shipping__V1__CreateFulfillmentRequest CreateFulfillmentRequest;
+typedef Oms__Shipping__V1__CreateFulfillmentRequest__Share Share;
+typedef Oms__Shipping__V1__CancelFulfillmentRequest CancelFulfillmentRequest;
+typedef Oms__Shipping__V1__CancelFulfillmentResponse CancelFulfillmentResponse;
+typedef Oms__Shipping__V1__CancelFulfillmentResponse__Verdict Verdict;
 
 typedef Oms__Order__V1__Order Order;
 typedef Oms__Order__V1__OrderLine OrderLine;
@@ -30,3 +51,10 @@ typedef Oms__Order__V1__GetOrderRequest GetOrderRequest;
 typedef Oms__Order__V1__GetOrderResponse GetOrderResponse;
 typedef Oms__Order__V1__ListOrdersRequest ListOrdersRequest;
 typedef Oms__Order__V1__ListOrdersResponse ListOrdersResponse;
+typedef Oms__Order__V1__CancelOrderRequest CancelOrderRequest;
+typedef Oms__Order__V1__CancelOrderResponse CancelOrderResponse;
+typedef Oms__Order__V1__ExplainOrderRequest ExplainOrderRequest;
+typedef Oms__Order__V1__OrderExplanation OrderExplanation;
+typedef Oms__Order__V1__OrderStep OrderStep;
+typedef Oms__Order__V1__ListStuckOrdersRequest ListStuckOrdersRequest;
+typedef Oms__Order__V1__ListStuckOrdersResponse ListStuckOrdersResponse;

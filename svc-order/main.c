@@ -1,11 +1,15 @@
 /* svc-order: what is ordered.
  *
- * Serves  oms.order.v1.OrderService                              place.c, read.c (WatchOrder: the gateway)
- * Calls   svc-inventory: ReserveStock, ReleaseStock              saga.c, by the table in machine.c
- * Feeds   on svc-inventory: PRODUCT_UPSERTED                     prices.c
- * Stores  price, priced_product                                  prices.c
- *         sales_order, order_line, order_address, order_step     place.c, saga.c
- * Tells   ORDER_PLACED, ORDER_CONFIRMED, ORDER_REJECTED
+ * Serves  oms.order.v1.OrderService              place.c, cancel.c, read.c, explain.c (WatchOrder: the gateway)
+ * Calls   svc-inventory, svc-payment, svc-shipping      commands.c, outcomes.c, by the tables in machine.c
+ * Feeds   on svc-inventory: prices, lost reservations   prices.c, follow.c
+ *         on svc-payment and svc-shipping               follow.c
+ * Stores  price, priced_product                         prices.c
+ *         sales_order, order_line, order_address        place.c, saga.c
+ *         order_step                                    saga.c
+ *         order_allocation, order_parcel                parcels.c
+ * Tells   ORDER_PLACED, ORDER_CONFIRMED, ORDER_REJECTED, ORDER_CANCELLING, ORDER_CANCELLED, ORDER_COMPLETED,
+ *         ORDER_PROGRESSED
  */
 #include "svc-order/order.h"
 

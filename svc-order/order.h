@@ -18,8 +18,18 @@ extern const struct migration order_migrations[];
 
 /* place.c */
 rpc_unit place_order, replay_place_order, settle_place_order;
+/* cancel.c */
+rpc_unit cancel_order, replay_cancel_order, settle_cancel_order;
 /* read.c */
 rpc_unit get_order, list_orders;
+/* explain.c */
+rpc_unit explain_order, list_stuck_orders;
+
+/* --- cancel.c: verbs, which people ask for and a state may not know --- */
+
+enum verb { VERB_CANCEL, VERBS };
+bool verb_legal(enum verb verb, enum order_state state);
+const char *verb_name(enum verb verb);
 
 /* --- read.c: orders as messages in the transaction's arena; 0 or a negative errno of the store --- */
 
@@ -31,22 +41,23 @@ int order_read(struct txn *txn, const char *order_id, const char *owner, Order *
 int placed_snapshot(struct txn *txn, const char *after, size_t max, struct event *ret_events, const char **ret_keys);
 int changed_snapshot(struct txn *txn, const char *after, size_t max, struct event *ret_events, const char **ret_keys);
 
-/* --- saga.c: what happens to an order --- */
+/* --- saga.c (life.h has the rest) --- */
 
-/* Carries the order on by the table: state, steps, event and what follows. reason is told to the customer if the
- * order is rejected. An order that is not there is let be. */
-int order_happened(struct txn *txn, const char *order_id, enum order_outcome outcome, const char *reason);
-/* Wants the stock of the lines, all of them stocked, reserved; what becomes of it will have happened to the order. */
-int order_reserve(struct txn *txn, const char *order_id, ReserveLine **lines, size_t n);
 /* The type of the event that tells that an order is in the state now. */
 int32_t order_event_of(enum order_state state);
 /* Adds the event to the log; the owner is "" for guests. */
 int order_tell(struct txn *txn, int32_t type, const char *order_id, const char *owner, const ProtobufCMessage *payload);
+
+/* --- outcomes.c, follow.c --- */
+
 extern const struct deliverer order_deliverers[];
+extern const struct timer_row order_timers[];
+extern const struct consumer order_consumers[];
+int apply_reservation_expired(struct txn *txn, const struct log_entry *entry, const void *payload);
 
 /* --- prices.c: the projection of the catalogue --- */
 
-extern const struct consumer order_consumers[];
+extern const struct consumed price_events[];
 
 struct price {
     const char *sku, *title, *currency;

@@ -1,6 +1,6 @@
 /* PlaceOrder: checked and priced against the projection of the catalogue, and durable with its next step in one
  * transaction. The number of statements does not grow with the lines but by their chunks. */
-#include "svc-order/order.h"
+#include "svc-order/commands.h"
 
 #include "mesh/base/id.h"
 #include "mesh/base/money.h"
@@ -38,6 +38,13 @@ static const char *line_field(const struct placing *p, size_t i, const char *fie
 
 /* --- checks --- */
 
+/* What a mail's header can carry, and no more is asked of it. */
+static bool is_mail_address(const char *text)
+{
+    const char *at = strchr(text, '@');
+    return at && at > text && at[1] && text[strcspn(text, " ,;<>()[]\"\\\t\r\n")] == '\0' && !strchr(at + 1, '@');
+}
+
 static int check_head(struct placing *p)
 {
     const PlaceOrderRequest *req = p->req;
@@ -48,6 +55,8 @@ static int check_head(struct placing *p)
         return rpc_fail_field(p->call, "customer_id", "CUSTOMER_REQUIRED", "whose order it is must be said");
     if (req->place_time_us && !from_erp(p))
         return rpc_fail_field(p->call, "place_time_us", "PLACE_TIME_NOT_YOURS", "only an ERP says when it was placed");
+    if (req->email[0] && !is_mail_address(req->email))
+        return rpc_fail_field(p->call, "email", "EMAIL_INVALID", "no address that mail can be sent to");
     if (money_exponent(req->currency_code) < 0)
         return rpc_fail_field(p->call, "currency_code", "CURRENCY_UNKNOWN", "no currency of ISO 4217");
     return 0;
@@ -153,37 +162,59 @@ static int price_lines(struct placing *p)
     return 0;
 }
 
+static bool is_paid_by_card(const struct placing *p)
+{
+    return p->req->payment_token[0] && p->total_minor > 0;
+}
+
+/* Whoever buys for himself pays with the order; who works here may see to it otherwise. */
+static int check_payment(struct placing *p)
+{
+    bool customer = rpc_owner(p->call)[0] != '\0';
+    if (customer && p->total_minor > 0 && !is_paid_by_card(p))
+        return rpc_fail_field(p->call, "payment_token", "PAYMENT_REQUIRED", "the order is to be paid");
+    return 0;
+}
+
 /* --- writing --- */
+
+static Oms__Order__V1__Order__PaymentState first_payment_state(const struct placing *p)
+{
+    return is_paid_by_card(p) ? OMS__ORDER__V1__ORDER__PAYMENT_STATE__AUTHORIZING
+                              : OMS__ORDER__V1__ORDER__PAYMENT_STATE__ON_ACCOUNT;
+}
 
 static int write_head(struct placing *p)
 {
     const PlaceOrderRequest *req = p->req;
     return txn_post(p->txn,
                     "INSERT INTO sales_order (order_id, customer_id, state, currency, total_minor, lines, channel, "
-                    "external_id, placed_by, place_time_us, update_time_us, version, reject_reason) "
-                    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                    "external_id, placed_by, place_time_us, update_time_us, version, reject_reason, payment_state, "
+                    "payment_token, due_minor, stuck_time_us) "
+                    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $5, $16)",
                     T(p->order_id), T(p->customer_id), I(PENDING), T(req->currency_code), I(p->total_minor),
                     I(req->n_lines), T(req->channel), T(req->external_id), T(rpc_caller(p->call)->subject),
-                    I(p->place_time_us), I(p->txn->now_us), I(1), T(""));
+                    I(p->place_time_us), I(p->txn->now_us), I(1), T(""), I(first_payment_state(p)),
+                    T(req->payment_token), I(p->txn->now_us + PENDING_PATIENCE_US));
 }
 
 static int write_lines(struct placing *p)
 {
-    enum { COLUMNS = 6 };
+    enum { COLUMNS = 7 };
     struct value *values = arena_alloc(p->txn->arena, p->req->n_lines * COLUMNS * sizeof(*values));
     if (!values)
         return -ENOMEM;
     for (size_t i = 0; i < p->req->n_lines; i++) {
         const struct priced *line = &p->lines[i];
         const struct value row[COLUMNS] = {
-            T(p->order_id),      T(line->price->title),         I(i),
-            T(line->price->sku), I(p->req->lines[i]->quantity), I(line->unit_minor),
+            T(p->order_id),      T(line->price->title),   I(i), T(line->price->sku), I(p->req->lines[i]->quantity),
+            I(line->unit_minor), I(line->price->stocked),
         };
         memcpy(values + i * COLUMNS, row, sizeof(row));
     }
     return txn_post_many(p->txn,
-                         "INSERT INTO order_line (order_id, title, place, sku, quantity, unit_minor) "
-                         "VALUES ($1, $2, $3, $4, $5, $6)",
+                         "INSERT INTO order_line (order_id, title, place, sku, quantity, unit_minor, stocked) "
+                         "VALUES ($1, $2, $3, $4, $5, $6, $7)",
                          p->req->n_lines, COLUMNS, values);
 }
 
@@ -194,14 +225,16 @@ static const char *street(const Address *a, size_t i)
 
 static int write_address(struct placing *p)
 {
-    const Address *a = p->req->ship_to;
-    if (!a)
+    static const Address nowhere = OMS__ORDER__V1__ADDRESS__INIT;
+    const Address *a = p->req->ship_to ? p->req->ship_to : &nowhere;
+    if (!p->req->ship_to && p->req->email[0] == '\0')
         return 0;
     return txn_post(p->txn,
                     "INSERT INTO order_address (order_id, subject, name, street1, street2, street3, street4, city, "
-                    "postal_code, country) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                    "postal_code, country, email) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
                     T(p->order_id), T(p->customer_id[0] ? p->customer_id : p->order_id), T(a->name), T(street(a, 0)),
-                    T(street(a, 1)), T(street(a, 2)), T(street(a, 3)), T(a->city), T(a->postal_code), T(a->country));
+                    T(street(a, 1)), T(street(a, 2)), T(street(a, 3)), T(a->city), T(a->postal_code), T(a->country),
+                    T(p->req->email));
 }
 
 static int tell_placed(struct placing *p)
@@ -212,15 +245,26 @@ static int tell_placed(struct placing *p)
     payload.total = money_to_wire(p->txn->arena, p->total_minor, p->req->currency_code);
     payload.lines = p->req->n_lines;
     payload.version = 1;
+    payload.payment_state = first_payment_state(p);
     if (!payload.total)
         return -ENOMEM;
     return order_tell(p->txn, OMS__EVENT__V1__EVENT_TYPE__ORDER_PLACED, p->order_id, p->customer_id, &payload.base);
 }
 
-/* The step TODO becomes SENT with the command; without a stocked line there is nothing to wait for. */
+/* Without a stocked line there is nothing to wait for, and life goes on at once. */
 static int first_step(struct placing *p)
 {
     size_t n = 0;
+    struct life life = {
+        .state = PENDING,
+        .customer_id = p->customer_id,
+        .currency = p->req->currency_code,
+        .payment_token = p->req->payment_token,
+        .payment_state = first_payment_state(p),
+        .fulfillment_state = OMS__ORDER__V1__ORDER__FULFILLMENT_STATE__UNFULFILLED,
+        .total_minor = p->total_minor,
+        .due_minor = p->total_minor,
+    };
     ReserveLine **lines = arena_alloc(p->txn->arena, p->req->n_lines * sizeof(*lines));
     if (!lines)
         return -ENOMEM;
@@ -233,12 +277,13 @@ static int first_step(struct placing *p)
         lines[n]->sku = p->req->lines[i]->sku;
         lines[n++]->quantity = p->req->lines[i]->quantity;
     }
-    if (n == 0)
-        return order_happened(p->txn, p->order_id, NOTHING_TO_RESERVE, "");
-
-    int r = txn_post(p->txn, "INSERT INTO order_step (order_id, step, state, update_time_us) VALUES ($1, $2, $3, $4)",
-                     T(p->order_id), I(STEP_RESERVE), I(SENT), I(p->txn->now_us));
-    return r < 0 ? r : order_reserve(p->txn, p->order_id, lines, n);
+    life_begin(p->txn, p->order_id, &life);
+    if (n) {
+        int r = life_reserve(&life, lines, n);
+        return r < 0 ? r : life_close_steps(&life);
+    }
+    int r = life_happen(&life, NOTHING_TO_RESERVE);
+    return r < 0 ? r : life_close(&life);
 }
 
 static int check(struct placing *p)
@@ -247,6 +292,8 @@ static int check(struct placing *p)
     if (r < 0)
         return r;
     r = price_lines(p);
+    if (r == 0)
+        r = check_payment(p);
     return r < 0 ? r : check_external_id(p);
 }
 

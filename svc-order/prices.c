@@ -68,13 +68,11 @@ static int apply_product(struct txn *txn, const struct log_entry *entry, const v
     return newer <= 0 ? (int)newer : write_prices(txn, product);
 }
 
-static const struct consumed events[] = {
+const struct consumed price_events[] = {
     { OMS__EVENT__V1__EVENT_TYPE__PRODUCT_UPSERTED, &oms__event__v1__product_upserted__descriptor, apply_product },
     { OMS__EVENT__V1__EVENT_TYPE__AVAILABILITY_CHANGED, NULL, NULL },
-    {},
-};
-const struct consumer order_consumers[] = {
-    { "order-prices", "svc-inventory", events },
+    { OMS__EVENT__V1__EVENT_TYPE__RESERVATION_EXPIRED, &oms__event__v1__reservation_expired__descriptor,
+      apply_reservation_expired },
     {},
 };
 

@@ -14,10 +14,11 @@
 /* The same columns in the same order in every statement. */
 #define ORDER_COLUMNS \
     "o.order_id, o.customer_id, o.state, o.currency, o.total_minor, o.lines, o.channel, o.external_id, o.placed_by, " \
-    "o.place_time_us, o.update_time_us, o.version, o.reject_reason, a.name, a.street1, a.street2, a.street3, " \
-    "a.street4, a.city, a.postal_code, a.country " \
+    "o.place_time_us, o.update_time_us, o.version, o.reject_reason, o.payment_state, o.fulfillment_state, " \
+    "o.payment_id, o.captured_minor, a.email, a.name, a.street1, a.street2, a.street3, a.street4, a.city, " \
+    "a.postal_code, a.country " \
     "FROM sales_order o LEFT JOIN order_address a ON a.order_id = o.order_id "
-enum { COLUMN_CURRENCY = 3, COLUMN_LINES = 5, COLUMN_ADDRESS = 13, COLUMN_STREET = 14, STREETS = 4 };
+enum { COLUMN_CURRENCY = 3, COLUMN_LINES = 5, COLUMN_EMAIL = 17, COLUMN_ADDRESS = 18, COLUMN_STREET = 19, STREETS = 4 };
 
 static int read_address(struct txn *txn, const struct rows *rows, size_t row, Address **ret_address)
 {
@@ -56,9 +57,14 @@ static int read_head(struct txn *txn, const struct rows *rows, size_t row, Order
         .version = row_int(rows, row, 11),
         .etag = arena_printf(txn->arena, "v%lld", (long long)row_int(rows, row, 11)),
         .reject_reason = (char *)row_text(rows, row, 12),
+        .payment_state = (Oms__Order__V1__Order__PaymentState)row_int(rows, row, 13),
+        .fulfillment_state = (Oms__Order__V1__Order__FulfillmentState)row_int(rows, row, 14),
+        .payment_id = (char *)row_text(rows, row, 15),
+        .captured = money_to_wire(txn->arena, row_int(rows, row, 16), row_text(rows, row, COLUMN_CURRENCY)),
+        .email = (char *)row_text(rows, row, COLUMN_EMAIL),
         .lines = arena_alloc(txn->arena, row_int(rows, row, COLUMN_LINES) * sizeof(OrderLine *)),
     };
-    if (!order->total || !order->etag || !order->lines)
+    if (!order->total || !order->captured || !order->etag || !order->lines)
         return -ENOMEM;
     return row_null(rows, row, COLUMN_ADDRESS) ? 0 : read_address(txn, rows, row, &order->ship_to);
 }
@@ -72,6 +78,8 @@ static int read_line(struct txn *txn, const struct rows *rows, size_t row, const
     line->sku = (char *)row_text(rows, row, 1);
     line->title = (char *)row_text(rows, row, 2);
     line->quantity = row_int(rows, row, 3);
+    line->shipped = row_int(rows, row, 5);
+    line->cancelled = row_int(rows, row, 6);
     int r = money_multiply(unit, line->quantity, &total);
     if (r < 0)
         return r;
@@ -101,7 +109,7 @@ static int read_lines(struct txn *txn, Order *const *orders, size_t n)
     struct rows rows;
     int r = txn_query_many(txn, &rows,
                            "WITH wanted (order_id) AS (VALUES (CAST($1 AS TEXT))) "
-                           "SELECT l.order_id, l.sku, l.title, l.quantity, l.unit_minor "
+                           "SELECT l.order_id, l.sku, l.title, l.quantity, l.unit_minor, l.shipped, l.cancelled "
                            "FROM wanted JOIN order_line l ON l.order_id = wanted.order_id ORDER BY l.order_id, l.place",
                            n, 1, ids);
     if (r < 0)

@@ -1,14 +1,203 @@
-/* What happens to an order after it was placed: outcomes go through the table, and the table says what follows. */
-#include "svc-order/order.h"
+/* What happens to an order after it was placed: outcomes go through the tables, and the tables say what follows. */
+#include "svc-order/life.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define INVENTORY        "svc-inventory"
-#define RESERVE          "/oms.inventory.v1.InventoryService/ReserveStock"
-#define RELEASE          "/oms.inventory.v1.InventoryService/ReleaseStock"
-#define RESERVE_LIMIT_US (15 * 60 * 1000000ll)
-#define REASON_LINES     3 /* shortages that a reason names */
+#define SECOND 1000000ll
+#define MINUTE (60 * SECOND)
+#define DAY    (24 * 60 * MINUTE)
+
+typedef Oms__Order__V1__Order__PaymentState PaymentState;
+typedef Oms__Order__V1__Order__FulfillmentState FulfillmentState;
+
+#define PAYMENT(state)     OMS__ORDER__V1__ORDER__PAYMENT_STATE__##state
+#define FULFILLMENT(state) OMS__ORDER__V1__ORDER__FULFILLMENT_STATE__##state
+
+/* --- reading --- */
+
+static void remember(struct life *life)
+{
+    life->before.state = life->state;
+    memcpy(life->before.steps, life->steps, sizeof(life->steps));
+    life->before.payment_state = life->payment_state;
+    life->before.fulfillment_state = life->fulfillment_state;
+}
+
+int life_open(struct txn *txn, const char *order_id, struct life *ret_life)
+{
+    struct rows rows;
+    int r = txn_query(txn, &rows,
+                      "SELECT o.state, o.customer_id, o.currency, o.total_minor, o.payment_token, o.payment_id, "
+                      "o.payment_state, o.fulfillment_state, o.due_minor, o.asked_minor, o.captured_minor, "
+                      "o.refunded_minor, o.parcels, o.parcels_shipped, o.parcels_open, o.parcels_troubled, "
+                      "o.payment_version, o.version, s.step, s.state FROM sales_order o "
+                      "LEFT JOIN order_step s ON s.order_id = o.order_id WHERE o.order_id = $1",
+                      T(order_id));
+    if (r < 0 || rows.n == 0)
+        return r;
+
+    *ret_life = (struct life){
+        .txn = txn,
+        .order_id = order_id,
+        .state = row_int(&rows, 0, 0),
+        .customer_id = row_text(&rows, 0, 1),
+        .currency = row_text(&rows, 0, 2),
+        .total_minor = row_int(&rows, 0, 3),
+        .payment_token = row_text(&rows, 0, 4),
+        .payment_id = row_text(&rows, 0, 5),
+        .payment_state = (PaymentState)row_int(&rows, 0, 6),
+        .fulfillment_state = (FulfillmentState)row_int(&rows, 0, 7),
+        .due_minor = row_int(&rows, 0, 8),
+        .asked_minor = row_int(&rows, 0, 9),
+        .captured_minor = row_int(&rows, 0, 10),
+        .refunded_minor = row_int(&rows, 0, 11),
+        .parcels = row_int(&rows, 0, 12),
+        .parcels_shipped = row_int(&rows, 0, 13),
+        .parcels_open = row_int(&rows, 0, 14),
+        .parcels_troubled = row_int(&rows, 0, 15),
+        .payment_version = row_int(&rows, 0, 16),
+        .version = row_int(&rows, 0, 17),
+        .reason = "",
+        .code = "",
+    };
+    for (size_t i = 0; i < rows.n; i++) {
+        int64_t step = row_int(&rows, i, 18);
+        if (step > NO_STEP && step < ORDER_STEPS)
+            ret_life->steps[step] = row_int(&rows, i, 19);
+    }
+    remember(ret_life);
+    return 1;
+}
+
+void life_begin(struct txn *txn, const char *order_id, struct life *life)
+{
+    life->txn = txn;
+    life->order_id = order_id;
+    life->payment_id = life->reason = life->code = "";
+    life->version = 1;
+    remember(life);
+}
+
+/* --- what is derived --- */
+
+static const PaymentState payment_states[ORDER_OUTCOMES] = {
+    [NOTHING_TO_PAY] = PAYMENT(ON_ACCOUNT),          [PAYMENT_GRANTED] = PAYMENT(AUTHORIZED),
+    [PAYMENT_REFUSED] = PAYMENT(DECLINED),           [PAYMENT_NEEDS_ACTION] = PAYMENT(ACTION_REQUIRED),
+    [PAYMENT_UNANSWERED] = PAYMENT(PAYMENT_UNKNOWN), [PAYMENT_GIVEN_BACK] = PAYMENT(VOIDED),
+};
+
+static bool on_account(const struct life *life)
+{
+    return life->payment_state == PAYMENT(ON_ACCOUNT);
+}
+
+/* What never was granted is not told to be given back. */
+static void derive_payment(struct life *life, enum order_outcome outcome)
+{
+    PaymentState told = payment_states[outcome];
+    if (life->captured_minor > 0) {
+        life->payment_state = life->refunded_minor >= life->captured_minor ? PAYMENT(REFUNDED)
+                              : life->captured_minor >= life->due_minor    ? PAYMENT(CAPTURED)
+                                                                           : PAYMENT(PARTLY_CAPTURED);
+    } else if (told && !(told == PAYMENT(VOIDED) && (on_account(life) || life->payment_state == PAYMENT(DECLINED)))) {
+        life->payment_state = told;
+    }
+}
+
+static FulfillmentState derived_fulfillment(const struct life *life)
+{
+    if (life->steps[STEP_FULFIL] == TODO)
+        return life->state == PENDING || life->state == REJECTED ? FULFILLMENT(UNFULFILLED) : FULFILLMENT(NOT_NEEDED);
+    if (life->parcels == 0)
+        return FULFILLMENT(NOT_NEEDED);
+    if (life->parcels_troubled > 0)
+        return FULFILLMENT(EXCEPTION);
+    if (life->parcels_open == 0)
+        return FULFILLMENT(DELIVERED);
+    if (life->parcels_shipped == 0)
+        return FULFILLMENT(ALLOCATED);
+    return life->parcels_shipped < life->parcels ? FULFILLMENT(PARTLY_SHIPPED) : FULFILLMENT(SHIPPED);
+}
+
+static bool everything_undone(const struct life *life)
+{
+    static const bool holds[] = { [SENT] = true, [DONE] = true, [UNDOING] = true, [UNDONE] = false };
+    for (enum order_step step = STEP_RESERVE; step < ORDER_STEPS; step++) {
+        if (holds[life->steps[step]])
+            return false;
+    }
+    return true;
+}
+
+static bool everything_done(const struct life *life)
+{
+    return life->parcels_open == 0 && life->steps[STEP_FULFIL] != UNDOING &&
+           (on_account(life) || life->captured_minor >= life->due_minor);
+}
+
+/* --- happening --- */
+
+static void change_step(struct life *life, const struct step_change *change)
+{
+    if (change->step != NO_STEP && (change->again || change->state > life->steps[change->step]))
+        life->steps[change->step] = change->state;
+}
+
+int life_happen(struct life *life, enum order_outcome outcome)
+{
+    const struct transition *t = machine_transition(life->state, outcome);
+    change_step(life, machine_step(outcome));
+    derive_payment(life, outcome);
+    life->state = t->becomes;
+    return life_act(life, t->action);
+}
+
+/* --- writing --- */
+
+/* How long an order may stay as it is before somebody has to look after it. */
+static int64_t patience_us(const struct life *life)
+{
+    if (machine_final(life->state))
+        return 0;
+    if (life->state == CONFIRMED)
+        return life->parcels_shipped ? 14 * DAY : 3 * DAY;
+    return life->payment_state == PAYMENT(ACTION_REQUIRED) ? 20 * MINUTE : PENDING_PATIENCE_US;
+}
+
+int life_close_steps(struct life *life)
+{
+    enum { COLUMNS = 4 };
+    struct value values[ORDER_STEPS * COLUMNS];
+    size_t n = 0;
+    for (enum order_step step = STEP_RESERVE; step < ORDER_STEPS; step++) {
+        if (life->steps[step] == life->before.steps[step])
+            continue;
+        const struct value row[COLUMNS] = { T(life->order_id), I(step), I(life->steps[step]), I(life->txn->now_us) };
+        memcpy(values + n++ * COLUMNS, row, sizeof(row));
+    }
+    return txn_post_many(life->txn,
+                         "INSERT INTO order_step (order_id, step, state, update_time_us) VALUES ($1, $2, $3, $4) "
+                         "ON CONFLICT (order_id, step) DO UPDATE SET state = excluded.state, "
+                         "update_time_us = excluded.update_time_us",
+                         n, COLUMNS, values);
+}
+
+static int write_order(struct life *life)
+{
+    int64_t patience = patience_us(life);
+    return txn_post(life->txn,
+                    "UPDATE sales_order SET state = $2, version = $3, update_time_us = $4, "
+                    "reject_reason = CASE WHEN $5 = '' THEN reject_reason ELSE $5 END, payment_state = $6, "
+                    "payment_id = $7, payment_version = $8, due_minor = $9, asked_minor = $10, captured_minor = $11, "
+                    "refunded_minor = $12, fulfillment_state = $13, parcels = $14, parcels_shipped = $15, "
+                    "parcels_open = $16, parcels_troubled = $17, stuck_time_us = $18 WHERE order_id = $1",
+                    T(life->order_id), I(life->state), I(life->version), I(life->txn->now_us),
+                    T(life->state == REJECTED ? life->reason : ""), I(life->payment_state), T(life->payment_id),
+                    I(life->payment_version), I(life->due_minor), I(life->asked_minor), I(life->captured_minor),
+                    I(life->refunded_minor), I(life->fulfillment_state), I(life->parcels), I(life->parcels_shipped),
+                    I(life->parcels_open), I(life->parcels_troubled), I(patience ? life->txn->now_us + patience : 0));
+}
 
 int order_tell(struct txn *txn, int32_t type, const char *order_id, const char *owner, const ProtobufCMessage *payload)
 {
@@ -27,112 +216,56 @@ int32_t order_event_of(enum order_state state)
         [PENDING] = OMS__EVENT__V1__EVENT_TYPE__ORDER_PLACED,
         [CONFIRMED] = OMS__EVENT__V1__EVENT_TYPE__ORDER_CONFIRMED,
         [REJECTED] = OMS__EVENT__V1__EVENT_TYPE__ORDER_REJECTED,
+        [CANCELLING] = OMS__EVENT__V1__EVENT_TYPE__ORDER_CANCELLING,
+        [CANCELLED] = OMS__EVENT__V1__EVENT_TYPE__ORDER_CANCELLED,
+        [COMPLETED] = OMS__EVENT__V1__EVENT_TYPE__ORDER_COMPLETED,
     };
     return events[state];
 }
 
-/* An operation's id follows from the order's, so that whoever undoes it knows it. */
-static char *operation_id(struct txn *txn, const char *order_id, const char *operation)
+static int tell(struct life *life)
 {
-    return arena_printf(txn->arena, "%s-%s", order_id, operation);
-}
-
-int order_reserve(struct txn *txn, const char *order_id, ReserveLine **lines, size_t n)
-{
-    ReserveStockRequest request = OMS__INVENTORY__V1__RESERVE_STOCK_REQUEST__INIT;
-    request.request_id = operation_id(txn, order_id, "reserve");
-    if (!request.request_id)
-        return -ENOMEM;
-    request.order_id = (char *)order_id;
-    request.lines = lines;
-    request.n_lines = n;
-    return outbox_add(txn, &(struct command){ INVENTORY, RESERVE, order_id, &request.base, 0 });
-}
-
-static int release(struct txn *txn, const char *order_id)
-{
-    ReleaseStockRequest request = OMS__INVENTORY__V1__RELEASE_STOCK_REQUEST__INIT;
-    request.request_id = operation_id(txn, order_id, "release");
-    request.operation_id = operation_id(txn, order_id, "reserve");
-    if (!request.request_id || !request.operation_id)
-        return -ENOMEM;
-    return outbox_add(txn, &(struct command){ INVENTORY, RELEASE, order_id, &request.base, 0 });
-}
-
-static int change_state(struct txn *txn, const char *order_id, const char *owner, enum order_state state,
-                        const char *reason)
-{
+    bool changed = life->state != life->before.state;
+    if (!changed && life->payment_state == life->before.payment_state &&
+        life->fulfillment_state == life->before.fulfillment_state)
+        return 0;
     OrderStateChanged payload = OMS__EVENT__V1__ORDER_STATE_CHANGED__INIT;
-    struct rows rows;
-    int r = txn_query(txn, &rows,
-                      "UPDATE sales_order SET state = $2, version = version + 1, update_time_us = $3, "
-                      "reject_reason = $4 WHERE order_id = $1 RETURNING version",
-                      T(order_id), I(state), I(txn->now_us), T(reason));
-    if (r < 0)
-        return r;
-    payload.order_id = (char *)order_id;
-    payload.state = (Oms__Order__V1__Order__State)state;
-    payload.reason = (char *)reason;
-    payload.version = row_int(&rows, 0, 0);
-    return order_tell(txn, order_event_of(state), order_id, owner, &payload.base);
+    payload.order_id = (char *)life->order_id;
+    payload.state = (Oms__Order__V1__Order__State)life->state;
+    payload.reason = (char *)(life->state == REJECTED ? life->reason : "");
+    payload.code = (char *)life->code;
+    payload.version = life->version;
+    payload.payment_state = life->payment_state;
+    payload.fulfillment_state = life->fulfillment_state;
+    int32_t type = changed ? order_event_of(life->state) : OMS__EVENT__V1__EVENT_TYPE__ORDER_PROGRESSED;
+    return order_tell(life->txn, type, life->order_id, life->customer_id, &payload.base);
 }
 
-int order_happened(struct txn *txn, const char *order_id, enum order_outcome outcome, const char *reason)
+int life_close(struct life *life)
 {
-    struct rows rows;
-    int r = txn_query(txn, &rows, "SELECT state, customer_id FROM sales_order WHERE order_id = $1", T(order_id));
-    if (r < 0 || rows.n == 0)
-        return r;
-
-    enum order_state state = row_int(&rows, 0, 0);
-    const struct transition *t = machine_transition(state, outcome);
-    r = txn_post(txn,
-                 "INSERT INTO order_step (order_id, step, state, update_time_us) VALUES ($1, $2, $3, $4) "
-                 "ON CONFLICT (order_id, step) DO UPDATE SET state = excluded.state, "
-                 "update_time_us = excluded.update_time_us",
-                 T(order_id), I(STEP_RESERVE), I(t->reserve), I(txn->now_us));
-    if (r < 0)
-        return r;
-    if (t->becomes != state)
-        r = change_state(txn, order_id, row_text(&rows, 0, 1), t->becomes, t->becomes == REJECTED ? reason : "");
-    if (r < 0 || t->action != RELEASE_STOCK)
-        return r;
-    return release(txn, order_id);
+    int r = 0;
+    if (life->state == CANCELLING && everything_undone(life))
+        r = life_happen(life, EVERYTHING_UNDONE);
+    else if (life->state == CONFIRMED && everything_done(life))
+        r = life_happen(life, EVERYTHING_DONE);
+    life->fulfillment_state = derived_fulfillment(life);
+    life->version++;
+    if (r == 0)
+        r = write_order(life);
+    if (r == 0)
+        r = life_close_steps(life);
+    return r < 0 ? r : tell(life);
 }
 
-static const char *sold_out_reason(struct txn *txn, const ReserveStockResponse *reply)
+int order_happened(struct txn *txn, const char *order_id, enum order_outcome outcome, const char *reason,
+                   const char *code)
 {
-    char *reason = arena_printf(txn->arena, "Not enough in stock:");
-    for (size_t i = 0; reason && i < reply->n_shortages && i < REASON_LINES; i++) {
-        const Shortage *s = reply->shortages[i];
-        reason = arena_printf(txn->arena, "%s%s %s (%lld wanted, %lld left)", reason, i ? "," : "", s->sku,
-                              (long long)s->wanted, (long long)s->available);
-    }
-    if (reason && reply->n_shortages > REASON_LINES)
-        reason = arena_printf(txn->arena, "%s and %zu more", reason, reply->n_shortages - REASON_LINES);
-    return reason;
+    struct life life;
+    int r = life_open(txn, order_id, &life);
+    if (r <= 0)
+        return r;
+    life.reason = reason;
+    life.code = code;
+    r = life_happen(&life, outcome);
+    return r < 0 ? r : life_close(&life);
 }
-
-static int reserve_ended(struct txn *txn, const struct outcome *outcome)
-{
-    const ReserveStockResponse *reply = outcome->reply;
-    if (outcome->code != RPC_OK)
-        return order_happened(txn, outcome->key, RESERVE_GAVE_UP, "The goods could not be reserved in time.");
-    if (reply->n_shortages == 0)
-        return order_happened(txn, outcome->key, STOCK_RESERVED, "");
-    const char *reason = sold_out_reason(txn, reply);
-    return reason ? order_happened(txn, outcome->key, SOLD_OUT, reason) : -ENOMEM;
-}
-
-static int release_ended(struct txn *txn, const struct outcome *outcome)
-{
-    return order_happened(txn, outcome->key, STOCK_RELEASED, "The goods were released.");
-}
-
-const struct deliverer order_deliverers[] = {
-    { RESERVE, &oms__inventory__v1__reserve_stock_request__descriptor,
-      &oms__inventory__v1__reserve_stock_response__descriptor, reserve_ended, GIVE_UP_RAISE, RESERVE_LIMIT_US },
-    { RELEASE, &oms__inventory__v1__release_stock_request__descriptor,
-      &oms__inventory__v1__release_stock_response__descriptor, release_ended, GIVE_UP_PARK, RESERVE_LIMIT_US },
-    {},
-};

@@ -19,10 +19,11 @@ static struct event order_event(int32_t type, const struct rows *rows, size_t ro
 int placed_snapshot(struct txn *txn, const char *after, size_t max, struct event *ret_events, const char **ret_keys)
 {
     struct rows rows;
-    int r = txn_query(txn, &rows,
-                      "SELECT order_id, customer_id, total_minor, currency, lines, version FROM sales_order "
-                      "WHERE order_id > $1 ORDER BY order_id LIMIT $2",
-                      T(after ? after : ""), I(max));
+    int r =
+        txn_query(txn, &rows,
+                  "SELECT order_id, customer_id, total_minor, currency, lines, version, payment_state FROM sales_order "
+                  "WHERE order_id > $1 ORDER BY order_id LIMIT $2",
+                  T(after ? after : ""), I(max));
     if (r < 0)
         return r;
     for (size_t i = 0; i < rows.n; i++) {
@@ -34,6 +35,7 @@ int placed_snapshot(struct txn *txn, const char *after, size_t max, struct event
         placed->total = money_to_wire(txn->arena, row_int(&rows, i, 2), row_text(&rows, i, 3));
         placed->lines = row_int(&rows, i, 4);
         placed->version = row_int(&rows, i, 5);
+        placed->payment_state = (Oms__Order__V1__Order__PaymentState)row_int(&rows, i, 6);
         if (!placed->total)
             return -ENOMEM;
         ret_events[i] = order_event(OMS__EVENT__V1__EVENT_TYPE__ORDER_PLACED, &rows, i, &placed->base);
@@ -46,7 +48,8 @@ int changed_snapshot(struct txn *txn, const char *after, size_t max, struct even
 {
     struct rows rows;
     int r = txn_query(txn, &rows,
-                      "SELECT order_id, customer_id, state, reject_reason, version FROM sales_order "
+                      "SELECT order_id, customer_id, state, reject_reason, version, payment_state, fulfillment_state "
+                      "FROM sales_order "
                       "WHERE order_id > $1 AND state <> 1 ORDER BY order_id LIMIT $2",
                       T(after ? after : ""), I(max));
     if (r < 0)
@@ -59,6 +62,8 @@ int changed_snapshot(struct txn *txn, const char *after, size_t max, struct even
         changed->state = (Oms__Order__V1__Order__State)row_int(&rows, i, 2);
         changed->reason = (char *)row_text(&rows, i, 3);
         changed->version = row_int(&rows, i, 4);
+        changed->payment_state = (Oms__Order__V1__Order__PaymentState)row_int(&rows, i, 5);
+        changed->fulfillment_state = (Oms__Order__V1__Order__FulfillmentState)row_int(&rows, i, 6);
         ret_events[i] = order_event(order_event_of((enum order_state)changed->state), &rows, i, &changed->base);
         ret_keys[i] = changed->order_id;
     }

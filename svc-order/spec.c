@@ -3,6 +3,9 @@
 
 static const struct rpc_method methods[] = {
     { "PlaceOrder", .unit = place_order, .settled = settle_place_order, .replay = replay_place_order },
+    { "CancelOrder", .unit = cancel_order, .settled = settle_cancel_order, .replay = replay_cancel_order },
+    { "ExplainOrder", .unit = explain_order },
+    { "ListStuckOrders", .unit = list_stuck_orders },
     { "GetOrder", .unit = get_order },
     { "ListOrders", .unit = list_orders },
     { "WatchOrder", .elsewhere = true },
@@ -26,6 +29,7 @@ const struct service_spec order_service = {
     .about = "What is ordered: placed once, priced by us, carried through its steps.",
     .serves = serves,
     .deliverers = order_deliverers,
+    .timers = order_timers,
     .consumers = order_consumers,
     .snapshots = snapshots,
     .migrations = order_migrations,
