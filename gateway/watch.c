@@ -15,7 +15,8 @@ typedef Oms__Order__V1__OrderUpdate OrderUpdate;
 
 static bool is_final(Oms__Order__V1__Order__State state)
 {
-    return state == OMS__ORDER__V1__ORDER__STATE__CONFIRMED || state == OMS__ORDER__V1__ORDER__STATE__REJECTED;
+    return state == OMS__ORDER__V1__ORDER__STATE__COMPLETED || state == OMS__ORDER__V1__ORDER__STATE__REJECTED ||
+           state == OMS__ORDER__V1__ORDER__STATE__CANCELLED;
 }
 
 /* --- the end --- */
@@ -73,14 +74,23 @@ static bool put_update(struct watch *watch, const OrderUpdate *update)
     return put;
 }
 
+#define CHANGED(state) \
+    { \
+        OMS__EVENT__V1__EVENT_TYPE__ORDER_##state, OMS__ORDER__V1__ORDER__STATE__##state, true \
+    }
+
 static const struct {
     int32_t type;
-    Oms__Order__V1__Order__State state;
-    bool with_reason; /* the payload is an OrderStateChanged */
+    Oms__Order__V1__Order__State state; /* 0: as the payload says */
+    bool changed;                       /* the payload is an OrderStateChanged */
 } events[] = {
     { OMS__EVENT__V1__EVENT_TYPE__ORDER_PLACED, OMS__ORDER__V1__ORDER__STATE__PENDING, false },
-    { OMS__EVENT__V1__EVENT_TYPE__ORDER_CONFIRMED, OMS__ORDER__V1__ORDER__STATE__CONFIRMED, true },
-    { OMS__EVENT__V1__EVENT_TYPE__ORDER_REJECTED, OMS__ORDER__V1__ORDER__STATE__REJECTED, true },
+    { OMS__EVENT__V1__EVENT_TYPE__ORDER_PROGRESSED, 0, true },
+    CHANGED(CONFIRMED),
+    CHANGED(REJECTED),
+    CHANGED(CANCELLING),
+    CHANGED(CANCELLED),
+    CHANGED(COMPLETED),
 };
 
 /* Whether the payload is for this caller: one of the roles, and as a customer only of what is one's own. */
@@ -107,11 +117,15 @@ static bool tell_event(struct watch *watch, const struct window_entry *entry, si
     update.state = events[event].state;
     update.time_us = entry->time_us;
     Oms__Event__V1__OrderStateChanged *changed = NULL;
-    if (events[event].with_reason && may_see(watch, entry))
+    if (events[event].changed && may_see(watch, entry))
         changed = oms__event__v1__order_state_changed__unpack(&allocator, entry->payload_len, entry->payload);
-    if (changed)
+    if (changed) {
+        update.state = changed->state;
         update.reject_reason = changed->reason;
-    bool alive = put_update(watch, &update);
+        update.payment_state = changed->payment_state;
+        update.fulfillment_state = changed->fulfillment_state;
+    }
+    bool alive = !update.state || put_update(watch, &update);
     arena_finish(&arena);
     if (alive && is_final(update.state)) {
         finish(watch);
@@ -253,6 +267,8 @@ static bool put_order(struct watch *watch, Oms__Order__V1__GetOrderResponse *rea
     update.reject_reason = read->order->reject_reason;
     update.time_us = read->order->update_time_us;
     update.order = read->order;
+    update.payment_state = read->order->payment_state;
+    update.fulfillment_state = read->order->fulfillment_state;
     return put_update(watch, &update);
 }
 

@@ -155,7 +155,7 @@ static void send_message(struct outcall *call, const ProtobufCMessage *message)
 }
 
 #define PENDING   OMS__ORDER__V1__ORDER__STATE__PENDING
-#define CONFIRMED OMS__ORDER__V1__ORDER__STATE__CONFIRMED
+#define COMPLETED OMS__ORDER__V1__ORDER__STATE__COMPLETED
 #define REJECTED  OMS__ORDER__V1__ORDER__STATE__REJECTED
 
 static void answer_read_in(const char *incarnation, const char *order_id, int state, uint64_t seq)
@@ -276,7 +276,7 @@ static void expect_end(struct call *call, int status, const char *reason)
 }
 
 #define PLACED_EVENT    OMS__EVENT__V1__EVENT_TYPE__ORDER_PLACED
-#define CONFIRMED_EVENT OMS__EVENT__V1__EVENT_TYPE__ORDER_CONFIRMED
+#define COMPLETED_EVENT OMS__EVENT__V1__EVENT_TYPE__ORDER_COMPLETED
 #define REJECTED_EVENT  OMS__EVENT__V1__EVENT_TYPE__ORDER_REJECTED
 
 START_TEST(a_watch_tells_the_order_and_then_what_happens_to_it)
@@ -289,9 +289,9 @@ START_TEST(a_watch_tells_the_order_and_then_what_happens_to_it)
     struct outcall *tail = find_tail(true);
     ck_assert_uint_eq(tail_after(tail), 7);
     ck_assert_ptr_null(tail->caller);
-    send_entry(tail, 8, "ord_2", CONFIRMED_EVENT);
-    send_entry(tail, 9, "ord_1", CONFIRMED_EVENT);
-    expect_update(call, 1, CONFIRMED, 9, false);
+    send_entry(tail, 8, "ord_2", COMPLETED_EVENT);
+    send_entry(tail, 9, "ord_1", COMPLETED_EVENT);
+    expect_update(call, 1, COMPLETED, 9, false);
     expect_end(call, RPC_OK, "");
     ck_assert_uint_eq(n_updates(call), 2);
     close_stage();
@@ -321,10 +321,10 @@ START_TEST(all_watches_share_one_tail)
     struct call *third = watch(client, "ord_1", 0);
     answer_read("ord_1", PENDING, 7);
     ck_assert_uint_eq(behind.n, 1);
-    send_entry(find_tail(true), 8, "ord_1", CONFIRMED_EVENT);
+    send_entry(find_tail(true), 8, "ord_1", COMPLETED_EVENT);
     send_entry(find_tail(true), 9, "ord_2", REJECTED_EVENT);
-    expect_update(first, 1, CONFIRMED, 8, false);
-    expect_update(third, 1, CONFIRMED, 8, false);
+    expect_update(first, 1, COMPLETED, 8, false);
+    expect_update(third, 1, COMPLETED, 8, false);
     expect_update(second, 1, REJECTED, 9, false);
     close_stage();
 }
@@ -339,10 +339,10 @@ START_TEST(what_the_tail_saw_between_read_and_reply_is_not_missed)
     struct call *call = watch(client, "ord_1", 0);
     the_read();
     send_entry(find_tail(true), 8, "ord_1", PLACED_EVENT);
-    send_entry(find_tail(true), 9, "ord_1", CONFIRMED_EVENT);
+    send_entry(find_tail(true), 9, "ord_1", COMPLETED_EVENT);
     answer_read("ord_1", PENDING, 8);
     expect_update(call, 0, PENDING, 8, true);
-    expect_update(call, 1, CONFIRMED, 9, false);
+    expect_update(call, 1, COMPLETED, 9, false);
     expect_end(call, RPC_OK, "");
     ck_assert_uint_eq(n_updates(first), 1);
     close_stage();
@@ -385,10 +385,10 @@ START_TEST(a_resumed_watch_gets_what_the_window_still_has)
     watch(client, "ord_0", 0);
     answer_read("ord_0", PENDING, 7);
     send_entry(find_tail(true), 8, "ord_1", PLACED_EVENT);
-    send_entry(find_tail(true), 9, "ord_1", CONFIRMED_EVENT);
+    send_entry(find_tail(true), 9, "ord_1", COMPLETED_EVENT);
     struct call *call = watch(client, "ord_1", 8);
-    answer_read("ord_1", CONFIRMED, 9);
-    expect_update(call, 0, CONFIRMED, 9, false);
+    answer_read("ord_1", COMPLETED, 9);
+    expect_update(call, 0, COMPLETED, 9, false);
     expect_end(call, RPC_OK, "");
     ck_assert_uint_eq(n_updates(call), 1);
     close_stage();
@@ -401,9 +401,9 @@ START_TEST(a_watch_resumed_after_the_last_event_ends_at_once)
     struct peer *client = stage_client(&stage);
     watch(client, "ord_0", 0);
     answer_read("ord_0", PENDING, 7);
-    send_entry(find_tail(true), 8, "ord_1", CONFIRMED_EVENT);
+    send_entry(find_tail(true), 8, "ord_1", COMPLETED_EVENT);
     struct call *call = watch(client, "ord_1", 8);
-    answer_read("ord_1", CONFIRMED, 8);
+    answer_read("ord_1", COMPLETED, 8);
     expect_end(call, RPC_OK, "");
     ck_assert_uint_eq(n_updates(call), 0);
     close_stage();
@@ -423,10 +423,10 @@ START_TEST(a_watch_resumed_from_before_the_window_is_replayed)
     send_entry(replay, 5, "ord_1", PLACED_EVENT);
     send_entry(replay, 8, "ord_9", PLACED_EVENT);
     send_entry(find_tail(true), 8, "ord_9", PLACED_EVENT);
-    send_entry(find_tail(true), 9, "ord_1", CONFIRMED_EVENT);
+    send_entry(find_tail(true), 9, "ord_1", COMPLETED_EVENT);
     end_call(replay, RPC_OK, "");
     expect_update(call, 0, PENDING, 5, false);
-    expect_update(call, 1, CONFIRMED, 9, false);
+    expect_update(call, 1, COMPLETED, 9, false);
     expect_end(call, RPC_OK, "");
     ck_assert_uint_eq(n_updates(call), 2);
     close_stage();
@@ -462,8 +462,8 @@ START_TEST(a_lost_tail_goes_on_where_it_was)
     end_call(find_tail(true), RPC_UNAVAILABLE, "gone");
     stage_until(&stage, find_tail(true) != NULL);
     ck_assert_uint_eq(tail_after(find_tail(true)), 8);
-    send_entry(find_tail(true), 9, "ord_1", CONFIRMED_EVENT);
-    expect_update(call, 1, CONFIRMED, 9, false);
+    send_entry(find_tail(true), 9, "ord_1", COMPLETED_EVENT);
+    expect_update(call, 1, COMPLETED, 9, false);
     close_stage();
 }
 END_TEST
@@ -555,7 +555,7 @@ START_TEST(a_watcher_that_leaves_is_forgotten)
     expect_update(second, 0, PENDING, 7, true);
     call_reset(second, NGHTTP2_CANCEL);
     stage_until(&stage, stage.gateway->n_exchanges == 0);
-    send_entry(find_tail(true), 8, "ord_1", CONFIRMED_EVENT);
+    send_entry(find_tail(true), 8, "ord_1", COMPLETED_EVENT);
     close_stage();
 }
 END_TEST
