@@ -6,6 +6,7 @@
 #include "mesh/outbox/circuit.h"
 #include "mesh/outbox/queue.h"
 #include "mesh/outbox/relay.h"
+#include "mesh/port.h"
 #include "mesh/run/lease.h"
 
 #include <stdatomic.h>
@@ -13,6 +14,7 @@
 #define BATCH_MAX        64        /* commands in one call or one unit */
 #define BATCH_BYTES_MAX  (1 << 20) /* their requests */
 #define BATCHES_MAX      4         /* in flight per destination */
+#define FETCHES_MAX      64        /* the same of somebody outside, each with one command */
 #define READY_LOW        BATCH_MAX /* parcels: more are claimed below that */
 #define CLAIM_MAX        128       /* rows of one destination at once */
 #define DESTINATIONS_MAX 64
@@ -29,7 +31,7 @@ struct parcel {
     struct parcel *in_bucket;
     const struct deliverer *deliverer; /* or */
     const struct timer_row *timer;
-    bool alone; /* its batch was refused: it may be the reason */
+    bool alone; /* it is for somebody outside; or its batch was refused, and it may be the reason */
     bool gone;  /* kept only so that a claim that began earlier does not bring it back */
     char data[];
 };
@@ -45,6 +47,7 @@ struct destination {
     bool dirty;                /* the table may hold rows that no scan has seen */
     bool held_back;            /* a scan has passed over a row, as another of its queue was here */
     bool dropped;              /* rows that a scan had seen were forgotten, as the circuit is open */
+    bool missed;               /* it was said that nobody knows where it is */
     int64_t sweep_us;          /* monotonic: the next page while the circuit is open */
     bool scanning;             /* a scan is under way; it goes on after place */
     struct letter_place place; /* its key is owned */
@@ -71,12 +74,17 @@ struct batch {
     struct parcel *parcels[BATCH_MAX];
     struct result results[BATCH_MAX];
     struct arena arena; /* request, reply and results */
+    /* To a process of the mesh: */
     struct outcall call;
     struct bytes reply; /* of the call */
     struct rpc_status status;
+    /* To somebody outside: */
+    struct fetch fetch;
+    const void *request; /* unpacked */
+    /* To both: */
     struct task task; /* hops to the loop lane */
     struct timer again;
-    /* settling: parcels at … at + width in one unit */
+    /* asking what to fetch; settling: parcels at … at + width in one unit */
     size_t at, width;
     struct lease_hold hold;
     struct unit unit;
@@ -144,10 +152,16 @@ void parcel_put_back(struct destination *to, struct parcel *parcel);
 void destination_free(struct destination *to);
 
 /* deliver.c */
+/* There is room for one batch more, if the next parcel goes first in it. */
+bool batch_fits(const struct destination *to, const struct parcel *next);
 bool batch_send(struct destination *to, size_t n); /* at most n of the ready; false: no memory */
 /* While the circuit is open: what is too old to wait for it is given up, of the rest one stays for the probe. */
 void batch_expire(struct destination *to);
 void batch_free(struct batch *batch);
+void batch_tell_circuit(struct batch *batch, bool well);
+
+/* outside.c */
+void batch_fetch(struct batch *batch); /* one parcel for somebody outside; ends in batch_settle */
 
 /* settle.c */
 void batch_settle(struct batch *batch); /* codes and replies are in the results; ends in batch_free */

@@ -17,6 +17,14 @@ void circuit_sent(struct circuit *c)
         c->state = CIRCUIT_PROBING;
 }
 
+void circuit_unsaid(struct circuit *c, int64_t mono_us)
+{
+    if (c->state != CIRCUIT_PROBING)
+        return;
+    c->state = CIRCUIT_OPEN;
+    c->probe_us = mono_us + c->backoff_us;
+}
+
 void circuit_succeeded(struct circuit *c)
 {
     *c = (struct circuit){ 0 };

@@ -22,6 +22,8 @@ struct circuit { /* zeroed: closed */
 bool circuit_closed(const struct circuit *c);
 bool circuit_may_probe(const struct circuit *c, int64_t mono_us);
 void circuit_sent(struct circuit *c);
+/* A probe came back that says nothing: the next one waits as long as this one did. */
+void circuit_unsaid(struct circuit *c, int64_t mono_us);
 void circuit_succeeded(struct circuit *c);
 /* chance spreads probes of many processes: any number. */
 void circuit_failed(struct circuit *c, int64_t mono_us, uint32_t chance);

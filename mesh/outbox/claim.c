@@ -167,6 +167,7 @@ static bool accept_letter(struct destination *to, const struct letter *letter)
         free(parcel);
         return true;
     }
+    parcel->alone = parcel->deliverer && parcel->deliverer->outside;
     struct parcel **bucket = &to->buckets[bucket_of(letter->key)];
     parcel->in_bucket = *bucket;
     *bucket = parcel;

@@ -10,6 +10,11 @@
 #define DELIVER_TIMEOUT_US 10000000
 #define BATCH_ARENA        (16 << 20) /* the request, packed, and the reply, unpacked */
 
+bool batch_fits(const struct destination *to, const struct parcel *next)
+{
+    return to->in_flight < (next->deliverer && next->deliverer->outside ? FETCHES_MAX : BATCHES_MAX);
+}
+
 void batch_free(struct batch *batch)
 {
     struct destination *to = batch->to;
@@ -136,9 +141,10 @@ static bool read_outcomes(struct batch *batch)
     return true;
 }
 
-static void tell_circuit(struct destination *to, bool well)
+void batch_tell_circuit(struct batch *batch, bool well)
 {
-    struct relay *relay = to->relay;
+    struct destination *to = batch->to;
+    struct relay *relay = batch->relay;
     bool was_closed = circuit_closed(&to->circuit);
     if (well)
         circuit_succeeded(&to->circuit);
@@ -177,7 +183,7 @@ static void call_over(struct task *task)
     struct rpc_status unreadable = { .code = RPC_INTERNAL, .message = "the reply of Deliver is not readable" };
     bool refused = refused_whole(batch);
     bool answered = batch->status.code == RPC_OK && read_outcomes(batch);
-    tell_circuit(batch->to, answered || refused);
+    batch_tell_circuit(batch, answered || refused);
     if (refused && batch->n > 1)
         return send_singly(batch);
 
@@ -190,9 +196,26 @@ static void call_over(struct task *task)
     batch_settle(batch);
 }
 
+static void deliver(struct batch *batch)
+{
+    struct port *port = batch->relay->port;
+    struct trace trace;
+    trace_parse(batch->parcels[0]->letter.trace, &trace);
+    batch->task.run = call_over;
+    batch->call = (struct outcall){
+        .peer = batch->to->name,
+        .method = DELIVER_METHOD,
+        .request = pack(batch),
+        .timeout_us = DELIVER_TIMEOUT_US,
+        .message = got_reply,
+        .done = call_done,
+    };
+    trace_child(port, &trace, &batch->call.trace);
+    port->call(port, &batch->call);
+}
+
 bool batch_send(struct destination *to, size_t n)
 {
-    struct relay *relay = to->relay;
     struct batch *batch = make_batch(to);
     if (!batch)
         return false;
@@ -201,21 +224,11 @@ bool batch_send(struct destination *to, size_t n)
         batch_settle(batch);
         return true;
     }
-
-    struct trace trace;
-    trace_parse(batch->parcels[0]->letter.trace, &trace);
-    batch->task.run = call_over;
-    batch->call = (struct outcall){
-        .peer = to->name,
-        .method = DELIVER_METHOD,
-        .request = pack(batch),
-        .timeout_us = DELIVER_TIMEOUT_US,
-        .message = got_reply,
-        .done = call_done,
-    };
-    trace_child(relay->port, &trace, &batch->call.trace);
     circuit_sent(&to->circuit);
-    relay->port->call(relay->port, &batch->call);
+    if (batch->parcels[0]->deliverer->outside)
+        batch_fetch(batch);
+    else
+        deliver(batch);
     return true;
 }
 
@@ -230,7 +243,7 @@ void batch_expire(struct destination *to)
     to->n_ready = 0;
     for (struct parcel *parcel = all, *next; parcel; parcel = next) {
         next = parcel->next;
-        bool old = parcel_too_old(parcel, wall) && (batch || to->in_flight < BATCHES_MAX);
+        bool old = parcel_too_old(parcel, wall) && (batch || batch_fits(to, parcel));
         if (old && !batch)
             batch = make_batch(to);
         if (old && batch && batch->n < BATCH_MAX) {

@@ -32,7 +32,7 @@ static bool end_if_idle(struct relay *relay)
 
 static void send_what_may_go(struct destination *to, int64_t mono_us)
 {
-    while (circuit_closed(&to->circuit) && to->ready && to->in_flight < BATCHES_MAX)
+    while (circuit_closed(&to->circuit) && to->ready && batch_fits(to, to->ready))
         if (!batch_send(to, BATCH_MAX))
             return;
     if (circuit_closed(&to->circuit))

@@ -71,20 +71,24 @@ static void finish(struct rpc_call *call, struct bytes reply, const struct rpc_s
     one_ended(one->delivery);
 }
 
-/* Only streams send, and they do not mutate. */
+/* Only streams send, and none is delivered. */
 static const struct rpc_transport transport = { .finish = finish };
 
+/* A delivery within a delivery would have no end. */
 static bool deliverable(const char *method)
 {
     const struct schema_method *rule = schema_method(schema_builtin(), method, strlen(method));
-    return !rule ||
-           (rule->mutates && rule->allow != SCHEMA_PUBLIC && (rule->allow & ROLE_BIT(MESH__V1__ROLE__SERVICE)));
+    if (!rule)
+        return true;
+    bool repeatable = (rule->mutates || rule->idempotent) && !rule->server_streaming && !rule->client_streaming;
+    bool for_services = rule->allow != SCHEMA_PUBLIC && (rule->allow & ROLE_BIT(MESH__V1__ROLE__SERVICE));
+    return repeatable && for_services && strcmp(rule->service, deliver_service.name) != 0;
 }
 
 static void refuse(struct delivered *one)
 {
     struct rpc_call *call = one->delivery->call;
-    rpc_fail(call, RPC_PERMISSION_DENIED, "NOT_DELIVERABLE", "only what changes something for a service is delivered");
+    rpc_fail(call, RPC_PERMISSION_DENIED, "NOT_DELIVERABLE", "only what a service may call again is delivered");
     one->code = call->error.code;
     one->details = error_pack(call);
     error_clear(call);

@@ -178,6 +178,8 @@ static const struct rpc_method inventory_methods[] = {
     { "BatchGetAvailability", .gather = gather_availability, .work = work_availability, .unit = get_availability },
     { "ReserveStock", .batch = reserve_batch },
     { "ReleaseStock", .unit = release_stock },
+    { "CommitStock", .elsewhere = true },
+    { "VerifyInventory", .elsewhere = true },
     {},
 };
 static const struct rpc_service inventory = { "oms.inventory.v1.InventoryService",
@@ -236,6 +238,9 @@ static const struct rpc_method order_methods[] = {
     { "PlaceOrder", .unit = place_order, .settled = order_settled },
     { "GetOrder", .unit = get_order },
     { "ListOrders", .unit = list_orders },
+    { "CancelOrder", .elsewhere = true },
+    { "ExplainOrder", .elsewhere = true },
+    { "ListStuckOrders", .elsewhere = true },
     { "WatchOrder", .elsewhere = true },
     {},
 };

@@ -115,11 +115,11 @@ START_TEST(an_undo_and_its_do_in_one_delivery_are_told_apart)
 }
 END_TEST
 
-START_TEST(only_what_changes_something_for_a_service_is_delivered)
+START_TEST(only_what_a_service_may_repeat_is_delivered)
 {
     begin(false);
     add(DELIVER, NULL);
-    add(INVENTORY("ListStock"), NULL);                       /* reads */
+    add(TAIL, NULL);                                         /* a stream */
     add(INVENTORY("AdjustStock"), &adjust("c1", "A")->base); /* not for services */
     add("/grpc.health.v1.Health/Check", NULL);
     add(INVENTORY("Nothing"), NULL);
@@ -131,6 +131,24 @@ START_TEST(only_what_changes_something_for_a_service_is_delivered)
     ck_outcome(response->outcomes[4], RPC_UNIMPLEMENTED, "METHOD_UNKNOWN");
     ck_outcome(response->outcomes[5], RPC_OK, "");
     ck_outcome(response->outcomes[6], RPC_INVALID_ARGUMENT, "FIELD_REQUIRED");
+    mesh__v1__deliver_response__free_unpacked(response, NULL);
+    world_close(&world);
+}
+END_TEST
+
+START_TEST(what_is_read_is_told_as_an_outcome)
+{
+    begin(false);
+    Oms__Order__V1__GetOrderRequest get = OMS__ORDER__V1__GET_ORDER_REQUEST__INIT;
+    Oms__Inventory__V1__ListStockRequest list = OMS__INVENTORY__V1__LIST_STOCK_REQUEST__INIT;
+    get.order_id = "ord_9";
+    list.page_token = "next";
+    add(INVENTORY("ListStock"), &list.base);
+    add(ORDER("GetOrder"), &get.base);
+    Mesh__V1__DeliverResponse *response = deliver();
+    ck_outcome(response->outcomes[0], RPC_OK, "");
+    ck_assert_uint_gt(response->outcomes[0]->reply.len, 0);
+    ck_outcome(response->outcomes[1], RPC_NOT_FOUND, "ORDER_NOT_FOUND");
     mesh__v1__deliver_response__free_unpacked(response, NULL);
     world_close(&world);
 }
@@ -189,5 +207,6 @@ START_TEST(threads_collect_every_outcome)
 END_TEST
 
 SUITE("deliver", 60, outcomes_come_in_the_order_of_their_commands, a_repeated_command_has_the_same_outcome,
-      an_undo_and_its_do_in_one_delivery_are_told_apart, only_what_changes_something_for_a_service_is_delivered,
-      a_person_cannot_deliver, commands_have_the_time_that_the_delivery_has, threads_collect_every_outcome)
+      an_undo_and_its_do_in_one_delivery_are_told_apart, only_what_a_service_may_repeat_is_delivered,
+      what_is_read_is_told_as_an_outcome, a_person_cannot_deliver, commands_have_the_time_that_the_delivery_has,
+      threads_collect_every_outcome)

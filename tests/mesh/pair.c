@@ -60,7 +60,8 @@ static const struct rpc_method receiver_methods[] = {
     { "UpsertLocation", .elsewhere = true },       { "ListLocations", .elsewhere = true },
     { "AdjustStock", .elsewhere = true },          { "ListStock", .elsewhere = true },
     { "BatchGetAvailability", .elsewhere = true }, { "ReserveStock", .unit = reserve },
-    { "ReleaseStock", .unit = release },           {},
+    { "ReleaseStock", .unit = release },           { "CommitStock", .elsewhere = true },
+    { "VerifyInventory", .elsewhere = true },      {},
 };
 static const struct rpc_service receiver_service = {
     .name = "oms.inventory.v1.InventoryService",
@@ -154,7 +155,7 @@ static const struct timer_row sender_timers[] = { { "reminder", fire }, {} };
 void pair_init(struct pair *p, uint64_t seed)
 {
     const char *rerun = getenv("MESH_RERUN");
-    *p = (struct pair){ .world = world_create(seed) };
+    *p = (struct pair){ .world = world_create(seed), .to = "receiver", .method = RESERVE };
     pair = p;
     worlds++;
     p->sender_options.rerun_always = p->receiver_options.rerun_always = rerun && strcmp(rerun, "always") == 0;
@@ -274,7 +275,7 @@ static int run_plan(struct txn *txn, void *arg)
         request.n_lines = 1;
         request.lines = lines;
         const struct command command = {
-            .destination = "receiver", .method = RESERVE, .key = plan->key, .request = &request.base
+            .destination = pair->to, .method = pair->method, .key = plan->key, .request = &request.base
         };
         r = outbox_add(txn, &command);
     }

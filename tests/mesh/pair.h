@@ -18,6 +18,7 @@ struct pair {
     struct world *world;
     struct node *sender, *receiver;
     struct service_options sender_options, receiver_options;
+    const char *to, *method; /* of the sender's commands */
     /* What the services' code is told to do. */
     bool busy;           /* the receiver answers busy orders with UNAVAILABLE */
     int refuse_outcomes; /* so many outcomes of the sender fail with -EINVAL */

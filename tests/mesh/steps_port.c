@@ -1,6 +1,8 @@
 /* One queue for all lanes, one clock that the test moves. */
 #include "tests/mesh/steps_port.h"
 
+#include "tests/mesh/no_fetch.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,7 +60,8 @@ void steps_port_init(struct steps_port *p)
                              .random = fill_random,
                              .post = post,
                              .timer_start = timer_start,
-                             .timer_stop = timer_stop };
+                             .timer_stop = timer_stop,
+                             .fetch = no_fetch };
 }
 
 void steps_port_run(struct steps_port *p)

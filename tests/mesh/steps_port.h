@@ -1,5 +1,6 @@
 /* A port of one thread for tests: what is posted waits until steps_port_run, in order; the clock stands still unless
- * moved, and chance is a fixed sequence. No calls or cache. */
+ * moved, and chance is a fixed sequence. No calls or cache, and nobody
+ * outside. */
 #pragma once
 
 #include "mesh/port.h"

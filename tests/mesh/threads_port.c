@@ -1,6 +1,8 @@
 /* Lanes as threads, each with a queue; one lock for all of them. */
 #include "tests/mesh/threads_port.h"
 
+#include "tests/mesh/no_fetch.h"
+
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -90,7 +92,8 @@ struct port *threads_port_create(void)
     struct threads_port *p = calloc(1, sizeof(*p));
     if (!p)
         abort();
-    p->port = (struct port){ .wall_us = wall_us, .mono_us = mono_us, .random = fill_random, .post = post };
+    p->port =
+        (struct port){ .wall_us = wall_us, .mono_us = mono_us, .random = fill_random, .post = post, .fetch = no_fetch };
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->idle, NULL);
     for (int i = 0; i < LANE_COUNT; i++) {

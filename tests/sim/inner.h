@@ -47,6 +47,7 @@ struct world {
     size_t n_nodes;
     struct flight *flights;
     struct redis *redis;
+    struct outside *outside;
 };
 
 struct node {
@@ -99,3 +100,8 @@ void redis_destroy(struct redis *redis);
 void redis_submit(struct port *port, struct cache_op *op);
 void redis_misfortune(struct world *w);
 void redis_quiet(struct world *w);
+
+struct outside *outside_create(void);
+void outside_destroy(struct outside *outside);
+void outside_fetch(struct port *port, struct fetch *fetch);
+void outside_quiet(struct world *w);

@@ -254,6 +254,7 @@ struct node *node_create(struct world *w, const char *name)
         .resume = net_resume,
         .cancel = net_cancel,
         .cache = redis_submit,
+        .fetch = outside_fetch,
     };
     node->world = w;
     snprintf(node->name, sizeof(node->name), "%s", name);

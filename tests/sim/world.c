@@ -265,6 +265,7 @@ void world_quiet(struct world *w)
 {
     w->quiet = true;
     redis_quiet(w);
+    outside_quiet(w);
     for (size_t i = 0; i < w->n_nodes; i++) {
         struct node *node = w->nodes[i];
         node->stalled_until_us = 0;
@@ -285,6 +286,7 @@ struct world *world_create(uint64_t seed)
     w->trace = 0xcbf29ce484222325;
     w->verbose = getenv("SIM_VERBOSE") ? atoi(getenv("SIM_VERBOSE")) : 0;
     w->redis = redis_create();
+    w->outside = outside_create();
     disk_init(seed);
     return w;
 }
@@ -309,6 +311,7 @@ void world_destroy(struct world *w)
         free(w->nodes[i]);
     }
     redis_destroy(w->redis);
+    outside_destroy(w->outside);
     free(w->nodes);
     free(w->heap);
     free(w);

@@ -22,7 +22,7 @@ struct service_options;
 
 /* Chances in millionths. All zero, as a new world has them: nothing goes wrong, but everything takes its time. */
 struct faults {
-    /* per call or message */
+    /* per call, message or fetch */
     uint32_t request_lost, request_twice, reply_lost, late, stream_broken;
     /* per step */
     uint32_t crash, crash_in_write, outage, disk_full, stall, partition, wall_jump;
@@ -48,7 +48,7 @@ bool world_step(struct world *w);
 void world_run(struct world *w, int64_t us);
 /* Until it is true, but no longer than at_most_us; the last word of the condition. */
 bool world_until(struct world *w, bool (*condition)(void *arg), void *arg, int64_t at_most_us);
-/* Faults end, links heal, who is down gets up, the cache answers. */
+/* Faults end, links heal, who is down gets up, the cache and whoever is outside answer. */
 void world_quiet(struct world *w);
 
 /* --- machines --- */
@@ -100,6 +100,22 @@ bool node_host(struct node *node, const struct service_spec *spec, const struct 
 struct service *node_service(struct node *node); /* NULL while it is down */
 /* Stops and destroys it in good order. */
 void node_retire(struct node *node);
+
+/* --- outside the mesh --- */
+
+struct outside_answer {
+    int status;        /* 200 unless changed */
+    struct bytes body; /* copied at once */
+    int64_t delay_us;  /* how long they take over it */
+    bool silent;       /* there is no answer, ever: the fetch waits until its time is over */
+    bool dropped;      /* the connection is closed without an answer */
+};
+/* One request as it came, perhaps for the second time; what they do, they do now. fetch holds copies. */
+typedef void world_outside_fn(void *arg, int64_t now_us, const struct fetch *fetch, struct outside_answer *ret_answer);
+/* port->fetch of every machine to that peer goes there from now on; other peers are -ENOSYS. */
+void world_outside(struct world *w, const char *name, world_outside_fn *answer, void *arg);
+/* Refuses connections until it is up again. */
+void world_outside_down(struct world *w, const char *name, bool down);
 
 /* --- Redis --- */
 
