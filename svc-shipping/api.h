@@ -1,0 +1,38 @@
+/* Short names for the generated types of the API that this service serves and uses. */
+#pragma once
+
+#include "oms/event/v1/event.pb-c.h"
+#include "oms/order/v1/order.pb-c.h"
+#include "oms/shipping/v1/carrier.pb-c.h"
+#include "oms/shipping/v1/fulfillment.pb-c.h"
+
+typedef Mesh__V1__Position Position;
+
+typedef Oms__Event__V1__FulfillmentChanged FulfillmentChanged;
+
+typedef Oms__Order__V1__Address Address;
+typedef Oms__Order__V1__GetOrderRequest GetOrderRequest;
+typedef Oms__Order__V1__GetOrderResponse GetOrderResponse;
+
+typedef Oms__Shipping__V1__Fulfillment Fulfillment;
+typedef Oms__Shipping__V1__FulfillmentLine FulfillmentLine;
+typedef Oms__Shipping__V1__TrackingEvent TrackingEvent;
+typedef Oms__Shipping__V1__CreateFulfillmentRequest CreateFulfillmentRequest;
+typedef Oms__Shipping__V1__CreateFulfillmentRequest__Share Share;
+typedef Oms__Shipping__V1__CreateFulfillmentResponse CreateFulfillmentResponse;
+typedef Oms__Shipping__V1__CancelFulfillmentRequest CancelFulfillmentRequest;
+typedef Oms__Shipping__V1__CancelFulfillmentResponse CancelFulfillmentResponse;
+typedef Oms__Shipping__V1__CancelFulfillmentResponse__Verdict Verdict;
+typedef Oms__Shipping__V1__PackFulfillmentRequest PackFulfillmentRequest;
+typedef Oms__Shipping__V1__ShipFulfillmentRequest ShipFulfillmentRequest;
+typedef Oms__Shipping__V1__FulfillmentResponse FulfillmentResponse;
+typedef Oms__Shipping__V1__GetFulfillmentRequest GetFulfillmentRequest;
+typedef Oms__Shipping__V1__ListFulfillmentsRequest ListFulfillmentsRequest;
+typedef Oms__Shipping__V1__ListFulfillmentsResponse ListFulfillmentsResponse;
+typedef Oms__Shipping__V1__TrackRequest TrackRequest;
+
+typedef Oms__Shipping__V1__CarrierRequest CarrierRequest;
+typedef Oms__Shipping__V1__CarrierLabel CarrierLabel;
+typedef Oms__Shipping__V1__CarrierEventsRequest CarrierEventsRequest;
+typedef Oms__Shipping__V1__CarrierEvents CarrierEvents;
+typedef Oms__Shipping__V1__CarrierEvents__Event CarrierEvent;

@@ -1,0 +1,262 @@
+/* Fulfilments as they are read: one of them with its tracking, or a page of them, oldest first; a customer's own only,
+ * if a customer asks. */
+#include "svc-shipping/shipping.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define PAGE_DEFAULT 50
+#define PAGE_LINES   2000 /* a page ends before more lines than that, so that its size is bounded */
+
+static void read_head(const struct rows *rows, size_t row, Fulfillment *f)
+{
+    *f = (Fulfillment){
+        .base = f->base,
+        .fulfillment_id = (char *)row_text(rows, row, 0),
+        .order_id = (char *)row_text(rows, row, 1),
+        .customer_id = (char *)row_text(rows, row, 2),
+        .location_id = (char *)row_text(rows, row, 3),
+        .state = standing_state((enum standing)row_int(rows, row, COLUMN_STANDING)),
+        .carrier = (char *)row_text(rows, row, 7),
+        .tracking_number = (char *)row_text(rows, row, 8),
+        .promise_time_us = row_int(rows, row, 9),
+        .delayed = row_int(rows, row, 10),
+        .exception = (char *)row_text(rows, row, 11),
+        .create_time_us = row_int(rows, row, 12),
+        .update_time_us = row_int(rows, row, 13),
+        .version = row_int(rows, row, 14),
+    };
+}
+
+static Fulfillment *find(Fulfillment *const *fulfillments, size_t n, const char *id)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(fulfillments[i]->fulfillment_id, id) == 0)
+            return fulfillments[i];
+    }
+    return NULL;
+}
+
+/* Each one's lines come together and in their order, the fulfilments in any order. */
+static int read_lines(struct txn *txn, Fulfillment *const *fulfillments, size_t n)
+{
+    struct value *ids = arena_alloc(txn->arena, n * sizeof(*ids));
+    if (!ids)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        ids[i] = T(fulfillments[i]->fulfillment_id);
+    struct rows rows;
+    int r = txn_query_many(txn, &rows,
+                           "WITH wanted (id) AS (VALUES (CAST($1 AS TEXT))) "
+                           "SELECT l.fulfillment_id, l.place, l.sku, l.quantity FROM wanted "
+                           "JOIN fulfillment_line l ON l.fulfillment_id = wanted.id ORDER BY l.fulfillment_id, l.n",
+                           n, 1, ids);
+    if (r < 0)
+        return r;
+
+    Fulfillment *f = NULL;
+    for (size_t i = 0; i < rows.n; i++) {
+        if (!f || strcmp(f->fulfillment_id, row_text(&rows, i, 0)) != 0)
+            f = find(fulfillments, n, row_text(&rows, i, 0));
+        FulfillmentLine *line = arena_message(txn->arena, &oms__shipping__v1__fulfillment_line__descriptor);
+        if (!line)
+            return -ENOMEM;
+        line->place = (int32_t)row_int(&rows, i, 1);
+        line->sku = (char *)row_text(&rows, i, 2);
+        line->quantity = row_int(&rows, i, 3);
+        f->lines[f->n_lines++] = line;
+    }
+    return 0;
+}
+
+int fulfillments_read(struct txn *txn, const struct rows *rows, size_t n, Fulfillment ***ret_fulfillments)
+{
+    Fulfillment **fulfillments = arena_alloc(txn->arena, n * sizeof(Fulfillment *));
+    if (!fulfillments)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        Fulfillment *f = arena_message(txn->arena, &oms__shipping__v1__fulfillment__descriptor);
+        if (!f)
+            return -ENOMEM;
+        read_head(rows, i, f);
+        f->lines = arena_alloc(txn->arena, row_int(rows, i, COLUMN_LINES) * sizeof(FulfillmentLine *));
+        if (!f->lines)
+            return -ENOMEM;
+        fulfillments[i] = f;
+    }
+    int r = n ? read_lines(txn, fulfillments, n) : 0;
+    if (r < 0)
+        return r;
+    *ret_fulfillments = fulfillments;
+    return 0;
+}
+
+/* --- one --- */
+
+static int read_tracking(struct txn *txn, Fulfillment *f)
+{
+    struct rows rows;
+    int r = txn_query(txn, &rows, "SELECT type, time_us FROM tracking_event WHERE fulfillment_id = $1 ORDER BY version",
+                      T(f->fulfillment_id));
+    if (r < 0)
+        return r;
+    f->tracking = arena_alloc(txn->arena, rows.n * sizeof(TrackingEvent *));
+    if (!f->tracking)
+        return -ENOMEM;
+    for (size_t i = 0; i < rows.n; i++) {
+        TrackingEvent *event = arena_message(txn->arena, &oms__shipping__v1__tracking_event__descriptor);
+        r = event ? row_message(&rows, i, &event->base) : -ENOMEM;
+        if (r < 0)
+            return r;
+        f->tracking[f->n_tracking++] = event;
+    }
+    return 0;
+}
+
+/* The first of the rows is the reply. */
+static int reply_one(struct txn *txn, const struct rows *rows, FulfillmentResponse *ret)
+{
+    Fulfillment **fulfillments;
+    int r = fulfillments_read(txn, rows, 1, &fulfillments);
+    if (r < 0)
+        return r;
+    r = read_tracking(txn, fulfillments[0]);
+    if (r < 0)
+        return r;
+    ret->fulfillment = fulfillments[0];
+    return log_position_message(txn, &ret->position);
+}
+
+int get_fulfillment(struct rpc_call *call, struct txn *txn, const void *in, void *out)
+{
+    const GetFulfillmentRequest *req = in;
+    struct rows rows;
+    int r = txn_query(txn, &rows,
+                      "SELECT " FULFILLMENT_COLUMNS "FROM fulfillment f "
+                      "WHERE f.fulfillment_id = $1 AND ($2 = '' OR f.customer_id = $2)",
+                      T(req->fulfillment_id), T(rpc_owner(call)));
+    if (r < 0)
+        return r;
+    return rows.n ? reply_one(txn, &rows, out) : rpc_fail_missing(call, "fulfillment", req->fulfillment_id);
+}
+
+int track_fulfillment(struct rpc_call *call, struct txn *txn, const void *in, void *out)
+{
+    const TrackRequest *req = in;
+    struct rows rows;
+    int r = txn_query(txn, &rows,
+                      "SELECT " FULFILLMENT_COLUMNS "FROM fulfillment f WHERE f.tracking_number = $1 "
+                      "AND f.tracking_number <> '' AND ($2 = '' OR f.customer_id = $2) "
+                      "ORDER BY f.fulfillment_id DESC LIMIT 1",
+                      T(req->tracking_number), T(rpc_owner(call)));
+    if (r < 0)
+        return r;
+    return rows.n ? reply_one(txn, &rows, out) : rpc_fail_missing(call, "shipment", req->tracking_number);
+}
+
+/* --- a page --- */
+
+struct list {
+    const char *owner, *order_id, *location_id; /* "": any */
+    struct standings standings;
+    const char *after_id;
+    size_t max;
+};
+
+/* Several statements, as each has an index of its own to walk. */
+static int query_list(struct txn *txn, const struct list *list, struct rows *ret_rows)
+{
+    if (list->order_id[0])
+        return txn_query(txn, ret_rows,
+                         "SELECT " FULFILLMENT_COLUMNS "FROM fulfillment f WHERE f.order_id = $1 "
+                         "AND f.fulfillment_id > $2 AND f.standing BETWEEN $3 AND $4 "
+                         "AND ($5 = '' OR f.location_id = $5) AND ($6 = '' OR f.customer_id = $6) "
+                         "ORDER BY f.fulfillment_id LIMIT $7",
+                         T(list->order_id), T(list->after_id), I(list->standings.first), I(list->standings.last),
+                         T(list->location_id), T(list->owner), I(list->max));
+    if (list->owner[0])
+        return txn_query(txn, ret_rows,
+                         "SELECT " FULFILLMENT_COLUMNS "FROM fulfillment f WHERE f.customer_id = $1 "
+                         "AND f.fulfillment_id > $2 AND f.standing BETWEEN $3 AND $4 "
+                         "AND ($5 = '' OR f.location_id = $5) ORDER BY f.fulfillment_id LIMIT $6",
+                         T(list->owner), T(list->after_id), I(list->standings.first), I(list->standings.last),
+                         T(list->location_id), I(list->max));
+    if (list->location_id[0] && list->standings.last <= LATE)
+        return txn_query(txn, ret_rows,
+                         "SELECT " FULFILLMENT_COLUMNS "FROM fulfillment f WHERE f.location_id = $1 "
+                         "AND f.standing <= 6 AND f.fulfillment_id > $2 AND f.standing BETWEEN $3 AND $4 "
+                         "ORDER BY f.fulfillment_id LIMIT $5",
+                         T(list->location_id), T(list->after_id), I(list->standings.first), I(list->standings.last),
+                         I(list->max));
+    return txn_query(txn, ret_rows,
+                     "SELECT " FULFILLMENT_COLUMNS "FROM fulfillment f WHERE f.fulfillment_id > $1 "
+                     "AND f.standing BETWEEN $2 AND $3 AND ($4 = '' OR f.location_id = $4) "
+                     "ORDER BY f.fulfillment_id LIMIT $5",
+                     T(list->after_id), I(list->standings.first), I(list->standings.last), T(list->location_id),
+                     I(list->max));
+}
+
+/* How many of the rows make a page: as many as asked for, unless they have too many lines. */
+static size_t page_length(const struct rows *rows, size_t max)
+{
+    size_t n = 0;
+    int64_t lines = 0;
+    while (n < rows->n && n < max) {
+        lines += row_int(rows, n, COLUMN_LINES);
+        if (n && lines > PAGE_LINES)
+            break;
+        n++;
+    }
+    return n;
+}
+
+/* The query is what the page token holds for: a customer's own list is another one than staff's of all. */
+static int open_list(struct rpc_call *call, const ListFulfillmentsRequest *req, struct list *list,
+                     const char **ret_query)
+{
+    *list = (struct list){
+        .owner = rpc_owner(call),
+        .order_id = req->order_id,
+        .location_id = req->location_id,
+        .standings = standings_of(req->state),
+        .after_id = "",
+        .max = req->page_size ? req->page_size : PAGE_DEFAULT,
+    };
+    const char *after[1], *query = arena_printf(rpc_arena(call), "fulfillments %s\n%s\n%s\n%d", list->owner,
+                                                list->order_id, list->location_id, (int)req->state);
+    if (!query)
+        return -ENOMEM;
+    int r = rpc_page_open(call, req->page_token, query, after, 1);
+    if (r < 0)
+        return r;
+    if (after[0])
+        list->after_id = after[0];
+    *ret_query = query;
+    return 0;
+}
+
+int list_fulfillments(struct rpc_call *call, struct txn *txn, const void *in, void *out)
+{
+    ListFulfillmentsResponse *ret = out;
+    struct list list;
+    const char *query = NULL;
+    int r = open_list(call, in, &list, &query);
+    if (r < 0)
+        return r;
+
+    struct rows rows;
+    size_t max = list.max++;
+    r = query_list(txn, &list, &rows);
+    if (r < 0)
+        return r;
+    size_t n = page_length(&rows, max);
+    r = fulfillments_read(txn, &rows, n, &ret->fulfillments);
+    if (r < 0)
+        return r;
+    ret->n_fulfillments = n;
+    if (n == rows.n)
+        return 0;
+    const char *after[] = { ret->fulfillments[n - 1]->fulfillment_id };
+    ret->next_page_token = (char *)rpc_page_token(call, query, after, 1);
+    return ret->next_page_token ? 0 : -ENOMEM;
+}

@@ -1,0 +1,86 @@
+/* What a warehouse does: packs, and hands over to the carrier. */
+#include "svc-shipping/manifest.h"
+
+#include <errno.h>
+
+#define LOOK_AGAIN_US 1000000 /* when the other side is expected to have answered */
+
+static const struct news nothing_new = { 0 };
+
+/* What is not there yet comes by itself. */
+static int fail_for_now(struct rpc_call *call, const char *reason, const char *message)
+{
+    int r = rpc_fail(call, RPC_FAILED_PRECONDITION, reason, "%s", message);
+    rpc_error_retry(call, LOOK_AGAIN_US);
+    return r;
+}
+
+static int fail_state(struct rpc_call *call, const struct entry *entry)
+{
+    const ProtobufCEnumValue *state =
+        protobuf_c_enum_descriptor_get_value(&oms__shipping__v1__fulfillment__state__descriptor, entry->told->state);
+    const char *legal = fulfillment_legal(entry->standing);
+    int r = rpc_fail(call, RPC_FAILED_PRECONDITION, "FULFILLMENT_STATE", "it is %s; legal now: %s", state->name, legal);
+    rpc_error_meta(call, "state", state->name);
+    rpc_error_meta(call, "legal", legal);
+    return r;
+}
+
+static int find(struct rpc_call *call, struct txn *txn, const char *fulfillment_id, struct manifest *ret_manifest,
+                struct entry **ret_entry)
+{
+    int r = manifest_open(txn, &fulfillment_id, 1, 1, ret_manifest);
+    if (r < 0)
+        return r;
+    *ret_entry = manifest_find(ret_manifest, fulfillment_id);
+    return *ret_entry ? 0 : rpc_fail_missing(call, "fulfillment", fulfillment_id);
+}
+
+static int take(struct manifest *manifest, struct entry *entry, const struct fulfillment_step *step,
+                FulfillmentResponse *ret)
+{
+    int r = manifest_move(manifest, entry, step, &nothing_new);
+    if (r < 0)
+        return r;
+    r = manifest_close(manifest);
+    if (r < 0)
+        return r;
+    ret->fulfillment = entry->told;
+    return log_position_message(manifest->txn, &ret->position);
+}
+
+int pack_fulfillment(struct rpc_call *call, struct txn *txn, const void *in, void *out)
+{
+    const PackFulfillmentRequest *req = in;
+    struct manifest manifest;
+    struct entry *entry;
+    int r = find(call, txn, req->fulfillment_id, &manifest, &entry);
+    if (r < 0)
+        return r;
+    const struct fulfillment_step *step = fulfillment_asked(entry->standing, PACK);
+    if (!step)
+        return fail_state(call, entry);
+    r = address_there(txn, entry->told->order_id);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        return fail_for_now(call, "ADDRESS_NOT_THERE", "the order's address has not come yet");
+    entry->weight_grams = req->weight_grams;
+    return take(&manifest, entry, step, out);
+}
+
+int ship_fulfillment(struct rpc_call *call, struct txn *txn, const void *in, void *out)
+{
+    const ShipFulfillmentRequest *req = in;
+    struct manifest manifest;
+    struct entry *entry;
+    int r = find(call, txn, req->fulfillment_id, &manifest, &entry);
+    if (r < 0)
+        return r;
+    const struct fulfillment_step *step = fulfillment_asked(entry->standing, SHIP);
+    if (step)
+        return take(&manifest, entry, step, out);
+    if (entry->standing == PACKED)
+        return fail_for_now(call, "LABEL_NOT_THERE", "the carrier has not given the label yet");
+    return fail_state(call, entry);
+}
