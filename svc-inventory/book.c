@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define APART_BUDGET (64 * 1024 * 1024) /* bytes */
+
 static int compare_skus(const void *a, const void *b)
 {
     const struct sku_stock *x = a, *y = b;
@@ -250,4 +252,15 @@ int book_close(struct book *book)
         return r;
     r = write_movements(book);
     return r < 0 ? r : write_availability(book);
+}
+
+int book_apart(struct txn *txn, int (*run)(struct txn *txn, void *arg), void *arg)
+{
+    struct arena own, *callers = txn->arena;
+    arena_init(&own, APART_BUDGET);
+    txn->arena = &own;
+    int r = run(txn, arg);
+    txn->arena = callers;
+    arena_finish(&own);
+    return r;
 }

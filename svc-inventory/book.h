@@ -51,3 +51,7 @@ int book_add_shelf(struct book *book, struct sku_stock *sku, const char *locatio
 int book_move(struct book *book, struct sku_stock *sku, struct shelf *shelf, int64_t on_hand, int64_t reserved,
               const char *reason, const char *ref);
 int book_close(struct book *book);
+
+/* Runs with an arena of its own, up to 64 MiB: what the requests of many need is not one caller's budget. Replies must
+ * not point into it. */
+int book_apart(struct txn *txn, int (*run)(struct txn *txn, void *arg), void *arg);

@@ -324,6 +324,11 @@ void feed_log_grown(struct feed *feed, uint64_t seq)
         turn(feed);
 }
 
+bool feed_has_told(const struct feed *feed, uint64_t seq)
+{
+    return !feed->everything && feed->told >= seq;
+}
+
 void feed_stop(struct feed *feed, void (*stopped)(void *), void *arg)
 {
     feed->stopped = stopped;

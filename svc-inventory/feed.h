@@ -16,6 +16,8 @@ struct availability_page;
 int feed_create(struct service *service, const char *epoch, struct feed **ret_feed);
 const char *feed_epoch(const struct feed *feed);
 void feed_log_grown(struct feed *feed, uint64_t seq);
+/* Redis has been told all that the log had told up to seq. */
+bool feed_has_told(const struct feed *feed, uint64_t seq);
 /* stopped(arg) when nothing is under way. */
 void feed_stop(struct feed *feed, void (*stopped)(void *), void *arg);
 void feed_destroy(struct feed *feed); /* after feed_stop; NULL is harmless */

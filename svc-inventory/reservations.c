@@ -10,8 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLICE_LINES  4096               /* granted at once: what queues can be far more than one arena holds */
-#define SLICE_BUDGET (64 * 1024 * 1024) /* bytes */
+#define SLICE_LINES 4096 /* granted at once: what queues can be far more than one arena holds */
 
 /* One SKU of one order, its repeated lines added up. */
 struct want {
@@ -28,15 +27,15 @@ struct slice {
     struct txn *txn;
     struct book book;
     struct rpc_item *items;
-    size_t n;
+    size_t n, n_lines;
     struct want **wants; /* of each item */
     size_t *n_wants;
-    struct value *reservations; /* rows, see write_reservations */
-    size_t n_reservations;
+    struct value *reservations, *expiries; /* rows, see write_reservations */
+    size_t n_reservations, n_expiries;
     struct held *held;
     size_t n_held, max_held;
 };
-enum { RESERVATION_COLUMNS = 6 };
+enum { RESERVATION_COLUMNS = 6, EXPIRY_COLUMNS = 4 };
 
 static int compare_wants(const void *a, const void *b)
 {
@@ -66,14 +65,15 @@ static int collect_wants(struct slice *slice, size_t item)
     return 0;
 }
 
-static int open_slice(struct slice *slice, size_t lines)
+static int open_slice(struct slice *slice)
 {
     struct arena *arena = slice->txn->arena;
-    const char **skus = arena_alloc(arena, lines * sizeof(*skus));
+    const char **skus = arena_alloc(arena, slice->n_lines * sizeof(*skus));
     slice->wants = arena_alloc(arena, slice->n * sizeof(*slice->wants));
     slice->n_wants = arena_alloc(arena, slice->n * sizeof(*slice->n_wants));
     slice->reservations = arena_alloc(arena, slice->n * RESERVATION_COLUMNS * sizeof(*slice->reservations));
-    if (!skus || !slice->wants || !slice->n_wants || !slice->reservations)
+    slice->expiries = arena_alloc(arena, slice->n * EXPIRY_COLUMNS * sizeof(*slice->expiries));
+    if (!skus || !slice->wants || !slice->n_wants || !slice->reservations || !slice->expiries)
         return -ENOMEM;
 
     size_t n = 0;
@@ -177,10 +177,28 @@ static int tell_allocations(struct rpc_item *item, const struct held *held, size
     return 0;
 }
 
+static void add_reservation(struct slice *slice, const struct rpc_item *item, const char *reservation_id)
+{
+    const ReserveStockRequest *req = item->in;
+    const char *holder = rpc_caller(item->call)->subject;
+    const struct value row[RESERVATION_COLUMNS] = {
+        T(holder), T(req->request_id), T(reservation_id), T(req->order_id), I(0), I(slice->txn->now_us),
+    };
+    memcpy(slice->reservations + slice->n_reservations++ * RESERVATION_COLUMNS, row, sizeof(row));
+    if (req->expire_time_us == 0)
+        return;
+    const struct value expiry[EXPIRY_COLUMNS] = {
+        T(req->order_id),
+        T(holder),
+        T(req->request_id),
+        I(req->expire_time_us),
+    };
+    memcpy(slice->expiries + slice->n_expiries++ * EXPIRY_COLUMNS, expiry, sizeof(expiry));
+}
+
 static int grant(struct slice *slice, size_t i)
 {
     struct rpc_item *item = &slice->items[i];
-    const ReserveStockRequest *req = item->in;
     ReserveStockResponse *ret = item->out;
     size_t shortages = 0, first = slice->n_held;
     for (size_t w = 0; w < slice->n_wants[i]; w++)
@@ -199,15 +217,7 @@ static int grant(struct slice *slice, size_t i)
             return r;
     }
 
-    const struct value row[RESERVATION_COLUMNS] = {
-        T(rpc_caller(item->call)->subject),
-        T(req->request_id),
-        T(ret->reservation_id),
-        T(req->order_id),
-        I(0),
-        I(slice->txn->now_us),
-    };
-    memcpy(slice->reservations + slice->n_reservations++ * RESERVATION_COLUMNS, row, sizeof(row));
+    add_reservation(slice, item, ret->reservation_id);
     return tell_allocations(item, slice->held + first, slice->n_held - first);
 }
 
@@ -228,6 +238,11 @@ static int write_reservations(struct slice *slice)
                           "INSERT INTO reservation (holder, operation_id, reservation_id, order_id, released, time_us) "
                           "VALUES ($1, $2, $3, $4, $5, $6)",
                           slice->n_reservations, RESERVATION_COLUMNS, slice->reservations);
+    if (r == 0)
+        r = txn_post_many(slice->txn,
+                          "INSERT INTO reservation_expiry (order_id, holder, operation_id, expire_us) "
+                          "VALUES ($1, $2, $3, $4)",
+                          slice->n_expiries, EXPIRY_COLUMNS, slice->expiries);
     if (r < 0)
         return r;
     return txn_post_many(slice->txn,
@@ -236,9 +251,11 @@ static int write_reservations(struct slice *slice)
                          slice->n_held, COLUMNS, values);
 }
 
-static int reserve_slice(struct slice *slice, size_t lines)
+static int reserve_slice(struct txn *txn, void *arg)
 {
-    int r = open_slice(slice, lines);
+    struct slice *slice = arg;
+    slice->txn = txn;
+    int r = open_slice(slice);
     if (r < 0)
         return r;
     for (size_t i = 0; i < slice->n; i++) {
@@ -250,75 +267,19 @@ static int reserve_slice(struct slice *slice, size_t lines)
     return r < 0 ? r : write_reservations(slice);
 }
 
-/* Takes an arena of its own: what the requests of many need is not one caller's budget. */
-static int reserve_items(struct txn *txn, struct rpc_item *items, size_t n, size_t lines)
-{
-    struct arena own, *callers = txn->arena;
-    arena_init(&own, SLICE_BUDGET);
-    txn->arena = &own;
-    struct slice slice = { .txn = txn, .items = items, .n = n };
-    int r = reserve_slice(&slice, lines);
-    txn->arena = callers;
-    arena_finish(&own);
-    return r;
-}
-
 int reserve_stock(struct txn *txn, struct rpc_item *items, size_t n)
 {
     for (size_t first = 0; first < n;) {
-        size_t end = first, lines = 0;
+        struct slice slice = { .items = items + first };
         do
-            lines += ((const ReserveStockRequest *)items[end++].in)->n_lines;
-        while (end < n && lines + ((const ReserveStockRequest *)items[end].in)->n_lines <= SLICE_LINES);
+            slice.n_lines += ((const ReserveStockRequest *)items[first + slice.n++].in)->n_lines;
+        while (first + slice.n < n &&
+               slice.n_lines + ((const ReserveStockRequest *)items[first + slice.n].in)->n_lines <= SLICE_LINES);
 
-        int r = reserve_items(txn, items + first, end - first, lines);
+        int r = book_apart(txn, reserve_slice, &slice);
         if (r < 0)
             return r;
-        first = end;
+        first += slice.n;
     }
     return 0;
-}
-
-static int put_back(struct txn *txn, const char *reservation_id)
-{
-    struct rows rows;
-    int r = txn_query(txn, &rows,
-                      "SELECT sku, location_id, quantity FROM reservation_line WHERE reservation_id = $1 "
-                      "ORDER BY sku, location_id",
-                      T(reservation_id));
-    if (r < 0)
-        return r;
-    const char **skus = arena_alloc(txn->arena, rows.n * sizeof(*skus));
-    if (!skus)
-        return -ENOMEM;
-    for (size_t i = 0; i < rows.n; i++)
-        skus[i] = row_text(&rows, i, 0);
-
-    struct book book;
-    r = book_open(txn, skus, rows.n, &book);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < rows.n; i++) {
-        struct sku_stock *sku = book_find(&book, skus[i]);
-        r = book_move(&book, sku, book_shelf(sku, row_text(&rows, i, 1)), 0, -row_int(&rows, i, 2), "RELEASED",
-                      reservation_id);
-        if (r < 0)
-            return r;
-    }
-    return book_close(&book);
-}
-
-int release_stock(struct rpc_call *call, struct txn *txn, const void *in, void *out)
-{
-    const ReleaseStockRequest *req = in;
-    ReleaseStockResponse *ret = out;
-    struct rows rows;
-    int r = txn_query(txn, &rows,
-                      "UPDATE reservation SET released = 1 WHERE holder = $1 AND operation_id = $2 AND released = 0 "
-                      "RETURNING reservation_id",
-                      T(rpc_caller(call)->subject), T(req->operation_id));
-    if (r < 0 || rows.n == 0)
-        return r;
-    ret->released = true;
-    return put_back(txn, row_text(&rows, 0, 0));
 }

@@ -79,5 +79,18 @@ const struct migration inventory_migrations[] = {
       "    quantity {int} NOT NULL CHECK (quantity > 0),\n"
       "    PRIMARY KEY (reservation_id, sku, location_id)\n"
       ") {clustered}" },
+    /* A reservation that is not whole any more counts as released for the previous release, which so lets it be; what
+     * each of its lines still holds is its rest. */
+    { 3, "life of reservations",
+      "ALTER TABLE reservation_line ADD COLUMN rest {int} NOT NULL DEFAULT 0 CHECK (rest >= 0);\n"
+      "CREATE INDEX reservation_line_rest ON reservation_line (sku, location_id) WHERE rest > 0;\n"
+      "CREATE TABLE reservation_expiry (\n" /* those that end by themselves unless their orders are confirmed */
+      "    order_id {text} NOT NULL,\n"
+      "    holder {text} NOT NULL,\n"
+      "    operation_id {text} NOT NULL,\n"
+      "    expire_us {int} NOT NULL CHECK (expire_us > 0),\n"
+      "    PRIMARY KEY (order_id, holder, operation_id)\n"
+      ") {clustered};\n"
+      "CREATE INDEX reservation_expiry_due ON reservation_expiry (expire_us)" },
     {}
 };

@@ -1,5 +1,6 @@
 /* The tables of svc-inventory, wired, and its own state. */
 #include "svc-inventory/availability.h"
+#include "svc-inventory/expiry.h"
 #include "svc-inventory/feed.h"
 #include "svc-inventory/product.h"
 
@@ -14,7 +15,9 @@ static const struct rpc_method inventory_methods[] = {
     { "ListStock", .unit = list_stock },
     { "BatchGetAvailability", .gather = availability_cached, .unit = availability_stored },
     { "ReserveStock", .batch = reserve_stock },
-    { "ReleaseStock", .unit = release_stock },
+    { "ReleaseStock", .batch = release_stock },
+    { "CommitStock", .batch = commit_stock },
+    { "VerifyInventory", .gather = verify_books, .unit = verify_inventory },
     {},
 };
 const struct rpc_service inventory_rpc = {
@@ -56,6 +59,7 @@ static int start_feed(struct inventory *inventory)
 static void close_inventory(void *app)
 {
     struct inventory *inventory = app;
+    expiry_destroy(inventory->expiry);
     feed_destroy(inventory->feed);
     free(inventory);
 }
@@ -68,6 +72,8 @@ static int open_inventory(struct service *service, void **ret_app)
     inventory->service = service;
     bool cached = strcmp(config_text((struct option *const[]){ options, NULL }, "cache"), "off") != 0;
     int r = cached ? start_feed(inventory) : 0;
+    if (r == 0)
+        r = expiry_create(service, &inventory->expiry);
     if (r < 0) {
         close_inventory(inventory);
         return r;
@@ -76,13 +82,21 @@ static int open_inventory(struct service *service, void **ret_app)
     return 0;
 }
 
+static void expiry_stopped(void *arg)
+{
+    struct inventory *inventory = arg;
+    if (inventory->feed)
+        feed_stop(inventory->feed, inventory->stopped, inventory->stopped_arg);
+    else
+        inventory->stopped(inventory->stopped_arg);
+}
+
 static void stop_inventory(void *app, void (*stopped)(void *), void *arg)
 {
     struct inventory *inventory = app;
-    if (inventory->feed)
-        feed_stop(inventory->feed, stopped, arg);
-    else
-        stopped(arg);
+    inventory->stopped = stopped;
+    inventory->stopped_arg = arg;
+    expiry_stop(inventory->expiry, expiry_stopped, inventory);
 }
 
 static void log_grown(void *app, uint64_t seq)
@@ -97,6 +111,7 @@ const struct service_spec inventory_service = {
     .about = "What is sold and what is there: catalogue, stock, reservations, availability.",
     .options = options,
     .serves = serves,
+    .consumers = inventory_consumers,
     .snapshots = snapshots,
     .migrations = inventory_migrations,
     .open = open_inventory,

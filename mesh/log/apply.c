@@ -60,6 +60,20 @@ static int moved(int64_t n)
     return n < 0 ? (int)n : n == 1 ? 0 : -ESTALE;
 }
 
+int consumer_position(struct txn *txn, const char *name, struct log_position *ret_position)
+{
+    struct rows rows;
+    int r = txn_query(txn, &rows, "SELECT incarnation, seq FROM consumer_cursor WHERE name = $1 AND booting = 0",
+                      T(name));
+    if (r < 0)
+        return r;
+    if (rows.n == 0)
+        return -ENOENT;
+    snprintf(ret_position->incarnation, sizeof(ret_position->incarnation), "%s", row_text(&rows, 0, 0));
+    ret_position->seq = (uint64_t)row_int(&rows, 0, 1);
+    return 0;
+}
+
 /* --- loading, and setting back --- */
 
 static int run_load(struct txn *txn, void *arg)

@@ -69,6 +69,9 @@ struct consumer {
     const struct consumed *events; /* ends with type 0 */
 };
 
+/* How far a consumer of this service has come in its source's log. 0; -ENOENT: it has not begun, or is at a snapshot. */
+int consumer_position(struct txn *txn, const char *name, struct log_position *ret_position);
+
 /* One kind of state that Snapshot tells as events, in the order of a text key. */
 struct snapshot_kind {
     /* Up to max entries after the key: fills ret_events and ret_keys (arena), returns how many or a negative errno. */

@@ -169,34 +169,81 @@ static int find(struct txn *txn, struct rpc_call **calls, size_t n)
 
 /* --- undo before do --- */
 
-static int undo_unknown(struct txn *txn, struct rpc_call *call)
+static const char *undone_id(const struct rpc_call *call)
 {
-    struct rows rows;
-    const char *operation = text_of(call->in, call->method->operation_id);
-    const char *done = call->method->undone->rule->full_name;
-    int r = txn_query(txn, &rows, "SELECT hash FROM rpc_request WHERE id = $1 AND method = $2 AND principal = $3",
-                      T(operation), T(done), T(call->principal));
-    if (r < 0)
-        return r;
-    if (rows.n > 0 && row_blob(&rows, 0, 0).len > 0)
-        return 0; /* it was done: the unit undoes it */
-    call->result = 0;
-    call->fresh = true;
-    if (rows.n > 0)
-        return 0;
-    return txn_post(txn,
-                    "INSERT INTO rpc_request (id, method, principal, hash, reply, resource, defer_key, service,"
-                    " create_time_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-                    T(operation), T(done), T(call->principal), B(((struct bytes){ (const uint8_t *)"", 0 })), T(NULL),
-                    T(""), T(""), I(of_service(call)), I(txn->now_us));
+    return text_of(call->in, call->method->operation_id);
 }
 
+/* An id may be made of another one, such as ord_…-reserve. */
+static int64_t made_us(const char *id)
+{
+    char root[ID_MAX];
+    snprintf(root, sizeof(root), "%.*s", (int)strcspn(id, "-"), id);
+    int64_t ms = id_time_ms(id);
+    ms = ms >= 0 ? ms : id_time_ms(root);
+    return ms >= 0 ? ms * 1000 : INT64_MAX;
+}
+
+/* The row of what was done so long ago is gone: the unit sees for itself. */
+static bool is_forgotten(const struct txn *txn, const struct rpc_call *call)
+{
+    return made_us(undone_id(call)) < txn->now_us - (of_service(call) ? COMMAND_KEEP_US : REQUEST_KEEP_US);
+}
+
+static int find_undone(struct txn *txn, struct rpc_call **undoing, size_t n, struct rows *ret_rows)
+{
+    struct value *values = arena_alloc(txn->arena, n * 4 * sizeof(*values)), *v = values;
+    if (!values)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        *v++ = I((int64_t)i);
+        *v++ = T(undone_id(undoing[i]));
+        *v++ = T(undoing[i]->method->undone->rule->full_name);
+        *v++ = T(undoing[i]->principal);
+    }
+    return txn_query_many(txn, ret_rows,
+                          "WITH asked (place, id, method, principal) AS (VALUES (CAST($1 AS BIGINT), CAST($2 AS TEXT),"
+                          " CAST($3 AS TEXT), CAST($4 AS TEXT))) SELECT asked.place, r.hash FROM asked"
+                          " JOIN rpc_request r ON r.id = asked.id AND r.method = asked.method"
+                          " AND r.principal = asked.principal",
+                          n, 4, values);
+}
+
+static int leave_tombstone(struct txn *txn, const struct rpc_call *call)
+{
+    return txn_post(txn,
+                    "INSERT INTO rpc_request (id, method, principal, hash, reply, resource, defer_key, service,"
+                    " create_time_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+                    " ON CONFLICT (id, method, principal) DO NOTHING",
+                    T(undone_id(call)), T(call->method->undone->rule->full_name), T(call->principal),
+                    B(((struct bytes){ (const uint8_t *)"", 0 })), T(NULL), T(""), T(""), I(of_service(call)),
+                    I(txn->now_us));
+}
+
+/* Those whose operation was done stay pending: the unit undoes it. The others are over. */
 static int undo_unknowns(struct txn *txn, struct rpc_call **calls, size_t n)
 {
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < n; i++)
+    enum { UNKNOWN, TOMBSTONE, DONE } *known = arena_zalloc(txn->arena, n * sizeof(*known));
+    struct rpc_call **undoing = arena_alloc(txn->arena, n * sizeof(struct rpc_call *));
+    struct rows rows;
+    size_t n_undoing = 0;
+    if (!known || !undoing)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
         if (calls[i]->result == PENDING && calls[i]->method->undone)
-            r = undo_unknown(txn, calls[i]);
+            undoing[n_undoing++] = calls[i];
+    int r = n_undoing ? find_undone(txn, undoing, n_undoing, &rows) : 0;
+    for (size_t row = 0; n_undoing && r == 0 && row < rows.n; row++)
+        known[row_int(&rows, row, 0)] = row_blob(&rows, row, 1).len > 0 ? DONE : TOMBSTONE;
+
+    for (size_t i = 0; r == 0 && i < n_undoing; i++) {
+        if (known[i] == DONE || (known[i] == UNKNOWN && is_forgotten(txn, undoing[i])))
+            continue;
+        undoing[i]->result = 0;
+        undoing[i]->fresh = true;
+        if (known[i] == UNKNOWN)
+            r = leave_tombstone(txn, undoing[i]);
+    }
     return r;
 }
 

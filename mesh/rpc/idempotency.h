@@ -5,7 +5,9 @@
  *
  * A method whose rule says that it undoes another one names the other's request id as operation_id. When that was never
  * carried out the undo leaves a tombstone in its place, answers with an empty reply, and its unit is not run; the
- * operation, should it still come, is refused with FAILED_PRECONDITION, reason OPERATION_UNDONE. */
+ * operation, should it still come, is refused with FAILED_PRECONDITION, reason OPERATION_UNDONE. An operation may be
+ * undone several times, in parts. One whose id, or the id that it is made of, tells that it is older than rows are kept
+ * may have been carried out and forgotten: the undo's unit runs and sees for itself. */
 #pragma once
 
 #include <stddef.h>

@@ -160,14 +160,18 @@ static int reserve_batch(struct txn *txn, struct rpc_item *items, size_t n)
     return 0;
 }
 
-static int release_stock(struct rpc_call *call, struct txn *txn, const void *in, void *out)
+static int release_batch(struct txn *txn, struct rpc_item *items, size_t n)
 {
-    struct world *w = rpc_app(call);
-    Oms__Inventory__V1__ReleaseStockResponse *response = out;
-    atomic_fetch_add(&w->runs, 1);
-    w->time_left_us = rpc_time_left_us(call);
-    response->released = true;
-    return mark(txn, "released");
+    struct world *w = rpc_app(items[0].call);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        Oms__Inventory__V1__ReleaseStockResponse *response = items[i].out;
+        atomic_fetch_add(&w->runs, 1);
+        w->time_left_us = rpc_time_left_us(items[i].call);
+        response->released = true;
+        r = mark(txn, "released");
+    }
+    return r;
 }
 
 static const struct rpc_method inventory_methods[] = {
@@ -177,7 +181,7 @@ static const struct rpc_method inventory_methods[] = {
     { "ListStock", .unit = list_stock },
     { "BatchGetAvailability", .gather = gather_availability, .work = work_availability, .unit = get_availability },
     { "ReserveStock", .batch = reserve_batch },
-    { "ReleaseStock", .unit = release_stock },
+    { "ReleaseStock", .batch = release_batch },
     { "CommitStock", .elsewhere = true },
     { "VerifyInventory", .elsewhere = true },
     {},

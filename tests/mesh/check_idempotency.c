@@ -309,6 +309,54 @@ START_TEST(a_do_that_comes_after_its_undo_is_refused)
 }
 END_TEST
 
+/* Of 64 that wait, every other one names an operation that was done, and each operation is named twice. */
+START_TEST(a_batch_of_undos_runs_those_whose_operations_were_done)
+{
+    enum { N = 64 };
+    static struct asked many[N];
+    static char ids[N][8], operations[N / 2][8];
+    world_open(&world, true);
+    for (int i = 0; i < N / 2; i++) {
+        snprintf(operations[i], sizeof(operations[i]), "op%d", i);
+        if (i % 2 == 0)
+            ask(&world, &b, &(struct asking){ INVENTORY("ReserveStock"), &reserve(operations[i], "A")->base });
+    }
+    for (int i = 0; i < N; i++) {
+        snprintf(ids[i], sizeof(ids[i]), "u%d", i);
+        ask_begin(&world, &many[i],
+                  &(struct asking){ INVENTORY("ReleaseStock"), &release(ids[i], operations[i / 2])->base });
+    }
+    world_settle(&world);
+    for (int i = 0; i < N; i++) {
+        ck_good(&many[i]);
+        ck_assert_uint_eq(many[i].len, i / 2 % 2 == 0 ? 2 : 0); /* released: true, or an empty reply */
+    }
+    ck_assert_int_eq(world_marks(&world, "released"), N / 2);
+    ck_assert_int_eq(world_requests(&world), N / 4 + N + N / 4);
+    ask(&world, &b, &(struct asking){ INVENTORY("ReserveStock"), &reserve("op1", "A")->base });
+    ck_error(&b, RPC_FAILED_PRECONDITION, "OPERATION_UNDONE");
+    world_close(&world);
+}
+END_TEST
+
+START_TEST(an_undo_of_what_is_so_old_that_its_row_is_gone_runs)
+{
+    static const char *const endings[] = { "-reserve", "-reserve-2" };
+    char id[ID_MAX], operation[ID_MAX + 16];
+    world_open(&world, false);
+    id_make(world.port, "ord", id);
+    world.steps.now_us += COMMAND_KEEP_US - 1000000;
+    ck_assert(!ask_release("u1", id));
+    world.steps.now_us += 2000000;
+    ck_assert(!ask_release("u2", id)); /* the tombstone stands */
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(operation, sizeof(operation), "%s%s", id, endings[i]);
+        ck_assert(ask_release(endings[i], operation));
+    }
+    world_close(&world);
+}
+END_TEST
+
 START_TEST(an_undo_of_somebody_else_undoes_nothing)
 {
     world_open(&world, false);
@@ -376,5 +424,6 @@ SUITE("idempotency", 60, a_repeat_gets_the_same_reply_and_has_no_effect, another
       sixty_four_repeats_in_parallel_have_one_effect, sixty_four_repeats_of_a_batch_method_have_one_effect,
       what_queues_runs_as_one_batch_and_each_has_its_own_end, a_batch_passes_on_only_what_is_new,
       a_repeat_in_one_batch_runs_if_the_first_fails, a_batch_that_fails_as_a_whole_spoils_only_who_made_it_fail,
-      an_undo_after_its_do_runs, a_do_that_comes_after_its_undo_is_refused, an_undo_of_somebody_else_undoes_nothing,
-      rows_live_as_long_as_their_ids_are_good)
+      an_undo_after_its_do_runs, a_batch_of_undos_runs_those_whose_operations_were_done,
+      an_undo_of_what_is_so_old_that_its_row_is_gone_runs, a_do_that_comes_after_its_undo_is_refused,
+      an_undo_of_somebody_else_undoes_nothing, rows_live_as_long_as_their_ids_are_good)

@@ -38,8 +38,9 @@ static void ck_books(void)
                "WHERE free <> (SELECT available FROM availability a WHERE a.sku = f.sku)"),
         0);
     ck_assert_int_eq(NUMBER(&s, s.inventory,
-                            "SELECT COUNT(*) FROM (SELECT COALESCE(SUM(l.quantity), 0) AS held FROM reservation_line l "
-                            "JOIN reservation r ON r.reservation_id = l.reservation_id WHERE r.released = 0) h "
+                            "SELECT COUNT(*) FROM (SELECT COALESCE(SUM(CASE WHEN r.released = 0 THEN l.quantity ELSE "
+                            "l.rest END), 0) AS held FROM reservation_line l "
+                            "JOIN reservation r ON r.reservation_id = l.reservation_id) h "
                             "WHERE held <> (SELECT COALESCE(SUM(reserved), 0) FROM stock)"),
                      0);
 }
