@@ -86,7 +86,7 @@ static void add_detail(struct arena *arena, Google__Rpc__Status *status, const P
 
 static struct bytes pack_details(const struct answer *answer, struct arena *arena)
 {
-    Google__Protobuf__Any *details[2];
+    Google__Protobuf__Any *details[3];
     Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
     status.code = (int32_t)answer->code;
     status.message = (char *)answer->message;
@@ -96,6 +96,17 @@ static struct bytes pack_details(const struct answer *answer, struct arena *aren
     info.reason = (char *)answer->reason;
     info.domain = (char *)"ordermesh";
     add_detail(arena, &status, &info.base);
+
+    Google__Rpc__BadRequest__FieldViolation violation = GOOGLE__RPC__BAD_REQUEST__FIELD_VIOLATION__INIT;
+    Google__Rpc__BadRequest__FieldViolation *violations[] = { &violation };
+    Google__Rpc__BadRequest bad = GOOGLE__RPC__BAD_REQUEST__INIT;
+    violation.field = (char *)answer->field;
+    violation.description = (char *)answer->message;
+    violation.reason = (char *)answer->reason;
+    bad.field_violations = violations;
+    bad.n_field_violations = 1;
+    if (answer->field)
+        add_detail(arena, &status, &bad.base);
 
     Google__Protobuf__Duration delay = GOOGLE__PROTOBUF__DURATION__INIT;
     Google__Rpc__RetryInfo retry = GOOGLE__RPC__RETRY_INFO__INIT;

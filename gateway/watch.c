@@ -1,23 +1,15 @@
-/* A watch's life: read the order, catch up, then live. */
+/* A watch's life: read the order, catch up, then live. What it tells is in update.c. */
 #include "gateway/watch.h"
 
 #include <errno.h>
 
 #define WATCHES_MAX    60000
-#define REPLAYS_MAX    16          /* at once */
-#define REPLAYED_MAX   65536       /* entries for one watch: one that is further behind has to begin anew */
-#define HELD_MAX       (16 * 1024) /* bytes of updates that a client has not taken */
+#define REPLAYS_MAX    16    /* at once */
+#define REPLAYED_MAX   65536 /* entries for one watch: one that is further behind has to begin anew */
 #define READ_US        (5 * 1000 * 1000)
 #define MESSAGE_BUDGET (8 * 1024 * 1024)
 
-typedef Oms__Order__V1__Order Order;
 typedef Oms__Order__V1__OrderUpdate OrderUpdate;
-
-static bool is_final(Oms__Order__V1__Order__State state)
-{
-    return state == OMS__ORDER__V1__ORDER__STATE__COMPLETED || state == OMS__ORDER__V1__ORDER__STATE__REJECTED ||
-           state == OMS__ORDER__V1__ORDER__STATE__CANCELLED;
-}
 
 /* --- the end --- */
 
@@ -46,109 +38,11 @@ void watch_resume_later(struct watch *watch)
     fail(watch, RPC_UNAVAILABLE, "WATCH_RESUME", "the watch ends here: resume it after the last position");
 }
 
-static void finish(struct watch *watch)
+void watch_finish(struct watch *watch)
 {
     struct exchange *x = watch->x;
     drop_watch(watch);
     exchange_finish(x, RPC_OK);
-}
-
-/* --- updates --- */
-
-/* False: the watch has ended. */
-static bool put_update(struct watch *watch, const OrderUpdate *update)
-{
-    struct arena arena;
-    if (pipe_held(&watch->x->reply) > HELD_MAX) {
-        watch_resume_later(watch);
-        return false;
-    }
-    arena_init(&arena, MESSAGE_BUDGET);
-    struct bytes packed = arena_pack(&arena, &update->base);
-    bool fits = packed.data, put = fits && exchange_put_message(watch->x, packed);
-    arena_finish(&arena);
-    if (put)
-        metric_add(watch->hub->told, 1);
-    else if (!fits)
-        watch_resume_later(watch);
-    return put;
-}
-
-#define CHANGED(state) \
-    { \
-        OMS__EVENT__V1__EVENT_TYPE__ORDER_##state, OMS__ORDER__V1__ORDER__STATE__##state, true \
-    }
-
-static const struct {
-    int32_t type;
-    Oms__Order__V1__Order__State state; /* 0: as the payload says */
-    bool changed;                       /* the payload is an OrderStateChanged */
-} events[] = {
-    { OMS__EVENT__V1__EVENT_TYPE__ORDER_PLACED, OMS__ORDER__V1__ORDER__STATE__PENDING, false },
-    { OMS__EVENT__V1__EVENT_TYPE__ORDER_PROGRESSED, 0, true },
-    CHANGED(CONFIRMED),
-    CHANGED(REJECTED),
-    CHANGED(CANCELLING),
-    CHANGED(CANCELLED),
-    CHANGED(COMPLETED),
-};
-
-/* Whether the payload is for this caller: one of the roles, and as a customer only of what is one's own. */
-static bool may_see(const struct watch *watch, const struct window_entry *entry)
-{
-    const struct caller *caller = &watch->x->principal->caller;
-    uint32_t roles = entry->audience & caller->roles;
-    if (roles & ~ROLE_BIT(MESH__V1__ROLE__CUSTOMER))
-        return true;
-    return roles && strcmp(entry->owner, caller->subject) == 0;
-}
-
-/* False: the watch has ended. */
-static bool tell_event(struct watch *watch, const struct window_entry *entry, size_t event)
-{
-    struct arena arena;
-    arena_init(&arena, MESSAGE_BUDGET);
-    ProtobufCAllocator allocator = arena_protobuf(&arena);
-    Mesh__V1__Position position = MESH__V1__POSITION__INIT;
-    OrderUpdate update = OMS__ORDER__V1__ORDER_UPDATE__INIT;
-    position.incarnation = watch->hub->incarnation;
-    position.seq = entry->seq;
-    update.position = &position;
-    update.state = events[event].state;
-    update.time_us = entry->time_us;
-    Oms__Event__V1__OrderStateChanged *changed = NULL;
-    if (events[event].changed && may_see(watch, entry))
-        changed = oms__event__v1__order_state_changed__unpack(&allocator, entry->payload_len, entry->payload);
-    if (changed) {
-        update.state = changed->state;
-        update.reject_reason = changed->reason;
-        update.payment_state = changed->payment_state;
-        update.fulfillment_state = changed->fulfillment_state;
-    }
-    bool alive = !update.state || put_update(watch, &update);
-    arena_finish(&arena);
-    if (alive && is_final(update.state)) {
-        finish(watch);
-        return false;
-    }
-    return alive;
-}
-
-/* False: the watch has ended. */
-static bool tell(struct watch *watch, const struct window_entry *entry)
-{
-    if (entry->seq <= watch->told)
-        return true;
-    watch->told = entry->seq;
-    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
-        if (events[i].type == entry->type)
-            return tell_event(watch, entry, i);
-    return true;
-}
-
-void watch_tell(struct watch *watch, const struct window_entry *entry)
-{
-    tell(watch, entry);
 }
 
 /* --- catching up --- */
@@ -163,12 +57,12 @@ static bool catch_up(struct watch *watch)
         return replay(watch);
     const struct window_entry *entry;
     for (size_t i = 0; (entry = window_at(window, i)); i++)
-        if (strcmp(entry->key, watch->order_id) == 0 && !tell(watch, entry))
+        if (strcmp(entry->key, watch->order_id) == 0 && !watch_tell(watch, entry))
             return false;
     watch->state = WATCH_LIVE;
     if (!watch->final)
         return true;
-    finish(watch);
+    watch_finish(watch);
     return false;
 }
 
@@ -188,7 +82,7 @@ static void on_replayed(struct ask *ask, struct bytes message)
             fail(watch, RPC_OUT_OF_RANGE, "WATCH_TOO_FAR_BEHIND", "too much has happened since: begin a new watch");
             alive = false;
         } else if (strcmp(entry.key, watch->order_id) == 0) {
-            alive = tell(watch, &entry);
+            alive = watch_tell(watch, &entry);
         } else if (entry.seq > watch->told) {
             watch->told = entry.seq;
         }
@@ -210,7 +104,7 @@ static void on_replay_end(struct ask *ask, const struct rpc_status *status)
     if (status->code != RPC_OK)
         exchange_fail_status(watch->x, status);
     else if (watch->final && watch->told >= watch->read)
-        finish(watch);
+        watch_finish(watch);
     else
         catch_up(watch);
     hub_ask_over(hub);
@@ -269,7 +163,7 @@ static bool put_order(struct watch *watch, Oms__Order__V1__GetOrderResponse *rea
     update.order = read->order;
     update.payment_state = read->order->payment_state;
     update.fulfillment_state = read->order->fulfillment_state;
-    return put_update(watch, &update);
+    return watch_put(watch, &update);
 }
 
 static void begin_at(struct watch *watch, Oms__Order__V1__GetOrderResponse *read)
@@ -280,13 +174,13 @@ static void begin_at(struct watch *watch, Oms__Order__V1__GetOrderResponse *read
     hub_add(watch->hub, watch);
     watch->added = true;
     watch->read = read->position->seq;
-    watch->final = is_final(read->order->state);
+    watch->final = watch_ends_with(read->order->state);
     if (!watch->resumes) {
         watch->told = watch->read;
         if (!put_order(watch, read))
             return;
         if (watch->final)
-            return finish(watch);
+            return watch_finish(watch);
     }
     catch_up(watch);
 }
@@ -385,6 +279,45 @@ static void refuse(struct exchange *x, enum rpc_code code, const char *reason, c
     exchange_fail(x, &(struct answer){ code, reason, message, code == RPC_UNAVAILABLE ? 500000 : 0 });
 }
 
+/* 0, or -EINVAL: it was refused. What goes on to svc-order as a GetOrderRequest is judged there once more. */
+static int check_request(struct exchange *x, struct bytes message, struct arena *arena)
+{
+    struct rpc_status status;
+    const struct schema_message *type = schema_message(schema_builtin(), x->route->method->input);
+    if (schema_judge(arena, type, message, &status) == 0)
+        return 0;
+    exchange_fail_status(x, &status);
+    return -EINVAL;
+}
+
+static bool is_position(const Mesh__V1__Position *after)
+{
+    return !after || after->incarnation[0] || after->seq == 0;
+}
+
+/* Out of the request, unless it was refused. */
+static void begin_with(struct exchange *x, struct bytes message, struct arena *arena)
+{
+    if (check_request(x, message, arena) < 0)
+        return;
+    ProtobufCAllocator allocator = arena_protobuf(arena);
+    Oms__Order__V1__WatchOrderRequest *request =
+        oms__order__v1__watch_order_request__unpack(&allocator, message.len, message.data);
+    if (!request)
+        return refuse(x, RPC_INVALID_ARGUMENT, "MALFORMED_REQUEST", "no WatchOrderRequest");
+    if (!is_position(request->after))
+        return exchange_fail(x, &(struct answer){ .code = RPC_INVALID_ARGUMENT,
+                                                  .reason = "FIELD_REQUIRED",
+                                                  .message = "a position is of an incarnation of the log",
+                                                  .field = "after.incarnation" });
+    struct watch *watch = x->gateway->hub->leaving ? NULL : create_watch(x, request);
+    if (!watch)
+        return refuse(x, RPC_UNAVAILABLE, "WATCH_RESUME", "the gateway takes no more watches: try elsewhere");
+    read_order(watch, message);
+    if (x->server)
+        exchange_shed(x);
+}
+
 static void begin(struct exchange *x)
 {
     struct bytes message;
@@ -395,18 +328,8 @@ static void begin(struct exchange *x)
         return;
     struct arena arena;
     arena_init(&arena, MESSAGE_BUDGET);
-    ProtobufCAllocator allocator = arena_protobuf(&arena);
-    Oms__Order__V1__WatchOrderRequest *request =
-        oms__order__v1__watch_order_request__unpack(&allocator, message.len, message.data);
-    struct watch *watch = request && !x->gateway->hub->leaving ? create_watch(x, request) : NULL;
+    begin_with(x, message, &arena);
     arena_finish(&arena);
-    if (!request)
-        return refuse(x, RPC_INVALID_ARGUMENT, "MESSAGE_MALFORMED", "no WatchOrderRequest");
-    if (!watch)
-        return refuse(x, RPC_UNAVAILABLE, "WATCH_RESUME", "the gateway takes no more watches: try elsewhere");
-    read_order(watch, message);
-    if (x->server)
-        exchange_shed(x);
 }
 
 static void taken(struct exchange *x, size_t n)

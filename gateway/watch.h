@@ -1,4 +1,5 @@
-/* One watch: what it is about, how far it has been told. Between hub.c (the tail) and watch.c. Loop lane. */
+/* One watch: what it is about, how far it has been told. Between hub.c (the tail), watch.c (its life) and
+ * update.c (what it tells). Loop lane. */
 #pragma once
 
 #include "gateway/ask.h"
@@ -46,9 +47,14 @@ struct hub {
     void *gone_arg;
 };
 
+/* update.c; false: the watch has ended, and is freed */
+bool watch_put(struct watch *watch, const Oms__Order__V1__OrderUpdate *update);
+/* The next entry of its order: once, and no more of it than this caller may see. */
+bool watch_tell(struct watch *watch, const struct window_entry *entry);
+bool watch_ends_with(Oms__Order__V1__Order__State state);
+
 /* watch.c */
-/* The next entry of its order; the watch may end, and be freed. */
-void watch_tell(struct watch *watch, const struct window_entry *entry);
+void watch_finish(struct watch *watch);       /* its order's life has ended; it is freed */
 void watch_resume_later(struct watch *watch); /* ends it with UNAVAILABLE, WATCH_RESUME; it is freed */
 
 /* hub.c */

@@ -177,3 +177,5 @@ bool unpark(struct rpc_call *call);
 void error_clear(struct rpc_call *call);
 /* The google.rpc.Status of call->error, packed, in the arena. */
 struct bytes error_pack(struct rpc_call *call);
+/* The whole status, in an arena that outlives the call. */
+struct rpc_status error_status(struct arena *arena, const struct rpc_error *error);

@@ -212,10 +212,8 @@ static void add_retry_info(struct arena *arena, Google__Rpc__Status *status, con
     add_detail(arena, status, &info.base);
 }
 
-struct bytes error_pack(struct rpc_call *call)
+static struct bytes pack_details(struct arena *arena, const struct rpc_error *error)
 {
-    const struct rpc_error *error = &call->error;
-    struct arena *arena = &call->arena;
     Google__Protobuf__Any *details[DETAILS_MAX];
     Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
 
@@ -231,6 +229,17 @@ struct bytes error_pack(struct rpc_call *call)
     if (error->retry_us > 0)
         add_retry_info(arena, &status, error);
     return arena_pack(arena, &status.base);
+}
+
+struct bytes error_pack(struct rpc_call *call)
+{
+    return pack_details(&call->arena, &call->error);
+}
+
+struct rpc_status error_status(struct arena *arena, const struct rpc_error *error)
+{
+    const char *message = arena_copy(arena, error->message, strlen(error->message));
+    return (struct rpc_status){ error->code, message ? message : "", pack_details(arena, error) };
 }
 
 /* --- read --- */

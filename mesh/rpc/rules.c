@@ -1,4 +1,5 @@
 /* The field rules of the API, checked on the wire bytes of a request in one walk. */
+#include "mesh/rpc/call.h"
 #include "mesh/rpc/types.h"
 #include "mesh/rpc/wire.h"
 
@@ -194,4 +195,14 @@ static int check_message(struct rpc_call *call, const struct schema_message *typ
 int schema_check(struct rpc_call *call, const struct schema_message *type, struct bytes message)
 {
     return check_message(call, type, message, NULL);
+}
+
+int schema_judge(struct arena *arena, const struct schema_message *type, struct bytes message,
+                 struct rpc_status *ret_status)
+{
+    struct rpc_call call = { 0 };
+    int r = schema_check(&call, type, message);
+    if (r < 0)
+        *ret_status = error_status(arena, &call.error);
+    return r;
 }

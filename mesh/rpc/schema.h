@@ -44,6 +44,9 @@ const struct schema_message *schema_message(const struct schema *schema, const c
  * fields within their counts, required ones there, integers in range; a singular message given twice is refused, as
  * merging would double what its rules allow. 0, or rpc_fail_field of the call with the path. */
 int schema_check(struct rpc_call *call, const struct schema_message *type, struct bytes message);
+/* The same for who has no call: 0, or -EPROTO with the status to answer with, in the arena. */
+int schema_judge(struct arena *arena, const struct schema_message *type, struct bytes message,
+                 struct rpc_status *ret_status);
 
 /* --- JSON (https://protobuf.dev/programming-guides/json) for any message type of a schema --- */
 struct json_t;

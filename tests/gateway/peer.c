@@ -482,6 +482,24 @@ const char *call_reason(const struct call *call)
     return reason;
 }
 
+const char *call_violation(const struct call *call)
+{
+    static char field[128];
+    Google__Rpc__Status *status = details(call);
+    field[0] = '\0';
+    for (size_t i = 0; status && i < status->n_details; i++) {
+        if (strcmp(status->details[i]->type_url, "type.googleapis.com/google.rpc.BadRequest") != 0)
+            continue;
+        Google__Rpc__BadRequest *bad =
+            google__rpc__bad_request__unpack(NULL, status->details[i]->value.len, status->details[i]->value.data);
+        snprintf(field, sizeof(field), "%s", bad->field_violations[0]->field);
+        google__rpc__bad_request__free_unpacked(bad, NULL);
+    }
+    if (status)
+        google__rpc__status__free_unpacked(status, NULL);
+    return field;
+}
+
 int64_t call_retry_us(const struct call *call)
 {
     Google__Rpc__Status *status = details(call);
