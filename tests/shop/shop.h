@@ -1,4 +1,5 @@
-/* A shop: both services in a simulated world where nothing goes wrong, and calls to them by anybody. */
+/* A shop: services in a simulated world where nothing goes wrong, the companies that they deal with, and calls by
+ * anybody. */
 #pragma once
 
 #include "mesh/service.h"
@@ -7,15 +8,22 @@
 
 #include "api.h"
 
+struct carrier; /* dev/sandbox/carrier.h */
+
 struct shop {
     struct world *world;
-    struct node *inventory, *order, *client;
+    struct node *inventory, *order, *shipping, *client;
+    struct carrier *carrier;
+    int64_t epoch_us;   /* what every clock shows when the world begins */
     struct arena arena; /* of replies and of what tests make; until shop_close */
     uint64_t requests;
 };
 
 void shop_open(struct shop *s, uint64_t seed);
 void shop_close(struct shop *s);
+/* outside.c: opens and closes with the shop. */
+void outside_open(struct shop *s);
+void outside_close(struct shop *s);
 
 /* Who calls. */
 extern const struct caller anna, bert /* customers */, staff, erp, depot, order_process;
