@@ -12,7 +12,7 @@ enum {
     CTL_USAGE,     /* nothing was sent */
     CTL_REFUSED,   /* the server said no */
     CTL_UNREACHED, /* no answer: unavailable, or the deadline passed */
-    CTL_PARTLY,    /* an import of which some was refused */
+    CTL_PARTLY,    /* an import of which some was refused; books of which some do not agree */
 };
 
 struct flag {

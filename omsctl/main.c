@@ -25,6 +25,11 @@ static const struct flag stock_list_flags[] = {
     {},
 };
 
+static const struct flag stock_verify_flags[] = {
+    { "repair", NULL, NULL, "write anew what is derived" },
+    {},
+};
+
 static const struct flag stock_adjust_flags[] = {
     { "reason", "CODE", NULL, "RECEIVED, COUNTED, DAMAGED …; RECEIVED if not given" },
     { "request-id", "ID", NULL, "the same id twice has one effect; made up if not given" },
@@ -119,6 +124,10 @@ static const struct command commands[] = {
       run_stock_adjust, stock_adjust_flags, 3, 3 },
     { "stock availability", "SKU…", "Shows what may still be sold of each SKU.", run_stock_availability, NULL, 1, 500 },
     { "stock locations", "", "Lists stock locations.", run_stock_locations, NULL, 0, 0 },
+    { "stock verify", "[--repair]",
+      "Compares journal, stock, reservations, availability and cache.\n\n"
+      "With --repair availability and cache are written anew where they are wrong; the rest a person has to see to.",
+      run_stock_verify, stock_verify_flags, 0, 0 },
     { "events", "[--service S]", "Shows the log of a process; svc-order's if not said otherwise.", run_events,
       events_flags, 0, 0 },
     { "deadletters list", "--service S", "Lists commands that were given up.", run_deadletters_list, page_flags, 0, 0 },

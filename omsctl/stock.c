@@ -1,9 +1,10 @@
-/* stock list, adjust, availability, locations: what is there. */
+/* stock list, adjust, availability, locations, verify: what is there. */
 #include "omsctl/api_names.h"
 #include "omsctl/ask.h"
 #include "omsctl/commands.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdlib.h>
 
 static void stock_row(struct arena *arena, struct table *table, const ProtobufCMessage *item)
@@ -107,4 +108,70 @@ int run_stock_locations(struct ctl *ctl)
                   text_number(&ctl->arena, reply->locations[i]->priority));
     table_show(table, "no locations");
     return CTL_OK;
+}
+
+/* What all pages together have told. */
+struct verified {
+    int64_t skus, divergences, repaired;
+    bool cache_read;
+    struct table *table; /* one of the two */
+    json_t *json;
+};
+
+static void add_page(struct ctl *ctl, struct verified *all, const VerifyInventoryResponse *page)
+{
+    all->skus += page->verified;
+    all->cache_read &= page->cache_read;
+    for (size_t i = 0; i < page->n_divergences; i++) {
+        const Divergence *d = page->divergences[i];
+        all->divergences++;
+        all->repaired += d->repaired;
+        if (all->json)
+            json_array_append_new(all->json, message_json(&d->base));
+        else
+            TABLE_ROW(all->table, d->sku, d->location_id, d->what, text_number(&ctl->arena, d->expected),
+                      text_number(&ctl->arena, d->found), d->repaired ? "yes" : "");
+    }
+}
+
+static int verify_pages(struct ctl *ctl, struct verified *all)
+{
+    Oms__Inventory__V1__VerifyInventoryRequest request = OMS__INVENTORY__V1__VERIFY_INVENTORY_REQUEST__INIT;
+    VerifyInventoryResponse *page;
+    request.repair = cli_flag(ctl, "repair") != NULL;
+    do {
+        request.request_id = ask_request_id(ctl);
+        int exit = ask(ctl, INVENTORY_METHOD("VerifyInventory"), &request.base,
+                       &oms__inventory__v1__verify_inventory_response__descriptor, &page);
+        if (exit != CTL_OK)
+            return exit;
+        add_page(ctl, all, page);
+        request.after_sku = page->next_sku;
+    } while (request.after_sku[0]);
+    return CTL_OK;
+}
+
+int run_stock_verify(struct ctl *ctl)
+{
+    static const char *const heads[] = { "SKU", "LOCATION", "WHAT", ">EXPECTED", ">FOUND", "REPAIRED", NULL };
+    if (!cli_client(ctl))
+        return CTL_USAGE;
+    struct verified all = { .cache_read = true };
+    if (ctl->json)
+        all.json = json_array();
+    else
+        all.table = table_create(heads);
+    int exit = verify_pages(ctl, &all);
+    if (exit == CTL_OK && ctl->json)
+        show_json(json_pack("{s:I, s:b, s:O}", "verified", (json_int_t)all.skus, "cacheRead", all.cache_read,
+                            "divergences", all.json));
+    json_decref(all.json);
+    table_show(all.table, exit == CTL_OK ? "the books agree" : NULL);
+    if (exit != CTL_OK)
+        return exit;
+    if (!ctl->json)
+        printf("%lld SKUs verified, %lld divergences, %lld repaired%s\n", (long long)all.skus,
+               (long long)all.divergences, (long long)all.repaired,
+               all.cache_read ? "" : "; the cache could not be read");
+    return all.divergences == all.repaired ? CTL_OK : CTL_PARTLY;
 }

@@ -237,8 +237,9 @@ static int end_expiries(struct holdings *holdings)
         memcpy(values + n++ * COLUMNS, row, sizeof(row));
     }
     return txn_post_many(holdings->txn,
-                         "DELETE FROM reservation_expiry WHERE (order_id, holder, operation_id) IN "
-                         "(VALUES ($1, $2, $3))",
+                         "WITH over (order_id, holder, operation_id) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS TEXT), "
+                         "CAST($3 AS TEXT))) DELETE FROM reservation_expiry "
+                         "WHERE (order_id, holder, operation_id) IN (SELECT order_id, holder, operation_id FROM over)",
                          n, COLUMNS, values);
 }
 

@@ -271,7 +271,7 @@ static bool is_told_wrong(const struct verification *v, const struct word *word)
 {
     if (!v->cache_read || word->cached_version == 0)
         return false;
-    return word->cached_version != word->version || word->cached != word->free;
+    return word->cached != word->free || word->cached_version > word->version;
 }
 
 /* Those of whom something is perhaps wrong; Redis may also have been told of more than the snapshot held. */

@@ -52,6 +52,14 @@ def stock_is_adjusted_and_told():
     assert len(MESH.ask("stock", "locations")["locations"]) == 5
 
 
+def the_books_are_verified():
+    books = MESH.ask("stock", "verify", "--repair")
+    assert books["divergences"] == [] and books["verified"] > 500, books
+    assert "the books agree" in MESH.ctl("stock", "verify")
+    assert "PERMISSION_DENIED" in MESH.ctl("stock", "verify", code=2,
+                                           env={"OMSCTL_TOKEN": MESH.token("eve", "customer")})
+
+
 def the_same_request_id_has_one_effect():
     args = ("stock", "adjust", MUG, "BER", "3", "--request-id", "once-only")
     assert MESH.ask(*args) == MESH.ask(*args)
@@ -154,6 +162,7 @@ if __name__ == "__main__":
             a_changed_price_is_the_only_thing_sent,
             products_are_got_listed_and_searched,
             stock_is_adjusted_and_told,
+            the_books_are_verified,
             the_same_request_id_has_one_effect,
             an_order_is_confirmed_while_it_is_watched,
             an_order_of_more_than_there_is_is_rejected_with_a_sentence,

@@ -8,6 +8,12 @@
     "SELECT min(seq) || ' to ' || max(seq) || ', of which there are ' || count(*) FROM " schema "event_log " \
     "HAVING count(*) <> max(seq) - (SELECT floor FROM " schema "log_head)"
 
+/* What reservations still hold, of every line that holds something. */
+#define HELD \
+    "(SELECT order_id, sku, location_id, quantity FROM reservation JOIN reservation_line USING (reservation_id) " \
+    "WHERE released = 0 UNION ALL SELECT order_id, sku, location_id, rest FROM reservation " \
+    "JOIN reservation_line USING (reservation_id) WHERE rest > 0)"
+
 const struct law laws[] = {
     /* orders */
     { ALWAYS, "an acknowledged order is there as it was acknowledged",
@@ -29,12 +35,12 @@ const struct law laws[] = {
     { ALWAYS, "a confirmed order holds the stock of its lines",
       "SELECT order_id FROM (SELECT order_id, sku, sum(quantity) wants FROM o.order_line JOIN o.sales_order "
       "USING (order_id) WHERE state = 2 GROUP BY order_id, sku) JOIN variant USING (sku) LEFT JOIN (SELECT order_id, "
-      "sku, sum(quantity) holds FROM reservation JOIN reservation_line USING (reservation_id) WHERE released = 0 "
-      "GROUP BY order_id, sku) USING (order_id, sku) WHERE stocked AND wants IS NOT holds" },
+      "sku, sum(quantity) holds FROM " HELD
+      " GROUP BY order_id, sku) USING (order_id, sku) WHERE stocked AND wants IS NOT holds" },
     { AT_REST, "only confirmed orders hold stock",
-      "SELECT order_id FROM reservation WHERE released = 0 EXCEPT SELECT order_id FROM o.sales_order WHERE state = 2" },
+      "SELECT order_id FROM " HELD " EXCEPT SELECT order_id FROM o.sales_order WHERE state = 2" },
     { ALWAYS, "the stock of a line that nobody ordered is not held",
-      "SELECT order_id || ': ' || sku FROM reservation JOIN reservation_line USING (reservation_id) WHERE released = 0 "
+      "SELECT order_id || ': ' || sku FROM " HELD " "
       "EXCEPT SELECT order_id || ': ' || sku FROM o.order_line" },
     { AT_REST, "who follows the log knows what became of every order",
       "SELECT order_id FROM o.sales_order LEFT JOIN told USING (order_id) "
@@ -59,15 +65,19 @@ const struct law laws[] = {
       "USING (sku) WHERE s.free IS NOT a.available" },
     { ALWAYS, "what is promised is what reservations hold",
       "SELECT sku || ' in ' || location_id FROM stock LEFT JOIN (SELECT sku, location_id, sum(quantity) q "
-      "FROM reservation_line JOIN reservation USING (reservation_id) WHERE released = 0 GROUP BY sku, location_id) "
+      "FROM " HELD " GROUP BY sku, location_id) "
       "USING (sku, location_id) WHERE coalesce(q, 0) <> reserved" },
     { ALWAYS, "an order has one reservation",
       "SELECT order_id FROM reservation WHERE released = 0 GROUP BY order_id HAVING count(*) > 1" },
+    { AT_REST, "only the goods of orders that nobody has decided about may expire",
+      "SELECT order_id FROM reservation_expiry JOIN o.sales_order USING (order_id) WHERE state <> 1" },
+    { ALWAYS, "what has expired is told once",
+      "SELECT key FROM main.event_log WHERE type = 3 GROUP BY key HAVING count(*) > 1" },
     { ALWAYS, "an acknowledged correction of stock is in the journal as it was acknowledged",
       "SELECT request_id FROM adjusted a WHERE fate = 1 AND NOT EXISTS (SELECT 1 FROM movement m "
       "WHERE m.ref = a.request_id AND m.sku = a.sku AND m.location_id = a.location_id AND m.on_hand = a.delta)" },
     { ALWAYS, "a correction of stock is made once",
-      "SELECT ref FROM movement WHERE on_hand <> 0 GROUP BY ref HAVING count(*) > 1" },
+      "SELECT ref FROM movement WHERE on_hand <> 0 AND reason <> 'SHIPPED' GROUP BY ref HAVING count(*) > 1" },
 
     /* catalogue */
     { AT_REST, "a price is the one that was acknowledged last",

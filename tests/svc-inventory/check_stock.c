@@ -1,49 +1,13 @@
 /* Stock and its journal, reservations and their release. */
-#include "tests/shop/shop.h"
 #include "tests/suite.h"
+#include "tests/svc-inventory/goods.h"
 
 #include <string.h>
-
-static struct shop s;
 
 #define STORED \
     NUMBER(&s, s.inventory, \
            "SELECT (SELECT COUNT(*) FROM movement) * 1000000 + (SELECT COUNT(*) FROM stock) * 1000 + " \
            "(SELECT COUNT(*) FROM event_log) + (SELECT COUNT(*) FROM rpc_request)")
-#define ON_HAND  NUMBER(&s, s.inventory, "SELECT COALESCE(SUM(on_hand), 0) FROM stock")
-#define RESERVED NUMBER(&s, s.inventory, "SELECT COALESCE(SUM(reserved), 0) FROM stock")
-
-static void open_shop(uint64_t seed)
-{
-    shop_open(&s, seed);
-    open_locations(&s);
-    upsert(&s, product(&s, "CUP", 1, 0));
-    upsert(&s, product(&s, "MUG", 1, 0));
-    Product *postage = product(&s, "POST", 1, 0);
-    postage->variants[0]->stocked = false;
-    upsert(&s, postage);
-}
-
-/* What must be true at any time: the journal adds up to the stock, and the availability is what is free. */
-static void ck_books(void)
-{
-    ck_assert_int_eq(NUMBER(&s, s.inventory,
-                            "SELECT COUNT(*) FROM stock s WHERE (on_hand, reserved, version) <> "
-                            "(SELECT SUM(m.on_hand), SUM(m.reserved), MAX(m.version) FROM movement m "
-                            "WHERE m.sku = s.sku AND m.location_id = s.location_id)"),
-                     0);
-    ck_assert_int_eq(
-        NUMBER(&s, s.inventory,
-               "SELECT COUNT(*) FROM (SELECT sku, SUM(on_hand - reserved) AS free FROM stock GROUP BY sku) f "
-               "WHERE free <> (SELECT available FROM availability a WHERE a.sku = f.sku)"),
-        0);
-    ck_assert_int_eq(NUMBER(&s, s.inventory,
-                            "SELECT COUNT(*) FROM (SELECT COALESCE(SUM(CASE WHEN r.released = 0 THEN l.quantity ELSE "
-                            "l.rest END), 0) AS held FROM reservation_line l "
-                            "JOIN reservation r ON r.reservation_id = l.reservation_id) h "
-                            "WHERE held <> (SELECT COALESCE(SUM(reserved), 0) FROM stock)"),
-                     0);
-}
 
 static const struct asked *adjust(const char *sku, const char *location, int64_t delta, const char *reason)
 {
@@ -62,46 +26,6 @@ static void ck_adjust_refused(const char *sku, const char *location, int64_t del
     int64_t before = STORED;
     ck_refused(adjust(sku, location, delta, reason), code, error, field);
     ck_assert_int_eq(STORED, before);
-}
-
-struct want {
-    const char *sku;
-    int64_t quantity;
-};
-
-static struct asked *begin_reserve(const char *order, size_t n, const struct want *wants)
-{
-    ReserveStockRequest *req = arena_message(&s.arena, &oms__inventory__v1__reserve_stock_request__descriptor);
-    req->request_id = arena_printf(&s.arena, "%s-reserve", order);
-    req->order_id = (char *)order;
-    req->lines = arena_alloc(&s.arena, n * sizeof(ReserveLine *));
-    for (size_t i = 0; i < n; i++) {
-        ReserveLine *line = arena_message(&s.arena, &oms__inventory__v1__reserve_stock_request__line__descriptor);
-        line->sku = (char *)wants[i].sku;
-        line->quantity = wants[i].quantity;
-        req->lines[req->n_lines++] = line;
-    }
-    return ask_begin(&s, &order_process, "ReserveStock", req);
-}
-
-static const ReserveStockResponse *reserve(const char *order, size_t n, const struct want *wants)
-{
-    const struct asked *a = ask_end(begin_reserve(order, n, wants));
-    ck_assert_msg(a->code == RPC_OK, "%s %s", a->reason, a->message);
-    return a->reply;
-}
-#define WANTS(...) \
-    sizeof((const struct want[]){ __VA_ARGS__ }) / sizeof(struct want), (const struct want[]) \
-    { \
-        __VA_ARGS__ \
-    }
-
-static bool release(const char *order, const char *request_id)
-{
-    ReleaseStockRequest req = OMS__INVENTORY__V1__RELEASE_STOCK_REQUEST__INIT;
-    req.request_id = (char *)request_id;
-    req.operation_id = arena_printf(&s.arena, "%s-reserve", order);
-    return ((ReleaseStockResponse *)get(&s, &order_process, "ReleaseStock", &req))->released;
 }
 
 START_TEST(an_adjustment_moves_stock_and_is_in_the_journal)
