@@ -18,6 +18,9 @@ int run_order_place(struct ctl *ctl);
 int run_order_get(struct ctl *ctl);
 int run_order_list(struct ctl *ctl);
 int run_order_watch(struct ctl *ctl);
+int run_order_cancel(struct ctl *ctl);
+int run_order_explain(struct ctl *ctl);
+int run_order_stuck(struct ctl *ctl);
 int run_order_import(struct ctl *ctl);
 
 int run_events(struct ctl *ctl);

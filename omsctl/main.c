@@ -41,6 +41,8 @@ static const struct flag order_place_flags[] = {
     { "currency", "CODE", NULL, "ISO 4217; that of the first SKU's price if not given" },
     { "channel", "NAME", NULL, "web, app, erp …; omsctl if not given" },
     { "external-id", "ID", NULL, "the channel's own number, unique in it" },
+    { "pay", "TOKEN", NULL, "the card, as the processor's token; on account if not given" },
+    { "email", "ADDRESS", NULL, "where the customer is written to" },
     { "name", "TEXT", NULL, "ship to: who" },
     { "street", "TEXT", NULL, "ship to: street and number" },
     { "city", "TEXT", NULL, "ship to: city" },
@@ -48,7 +50,8 @@ static const struct flag order_place_flags[] = {
     { "country", "TEXT", NULL, "ship to: country" },
     { "request-id", "ID", NULL, "the same id twice places one order; made up if not given" },
     { "wait", NULL, NULL, "answer when the order has left PENDING" },
-    { "watch", NULL, NULL, "show each step with its time until the order has left PENDING" },
+    { "watch", NULL, NULL, "show each step with its time until the order's life has ended" },
+    { "settled", NULL, NULL, "the same, but only until the order has left PENDING" },
     {},
 };
 
@@ -61,6 +64,13 @@ static const struct flag order_list_flags[] = {
 
 static const struct flag order_watch_flags[] = {
     { "settled", NULL, NULL, "end when the order has left PENDING" },
+    {},
+};
+
+static const struct flag order_cancel_flags[] = {
+    { "reason", "CODE", NULL, "CUSTOMER_REQUEST, FRAUD …; CUSTOMER_REQUEST if not given" },
+    { "request-id", "ID", NULL, "the same id twice has one effect; made up if not given" },
+    { "wait", NULL, NULL, "answer when the order has left CANCELLING" },
     {},
 };
 
@@ -117,8 +127,17 @@ static const struct command commands[] = {
       run_order_import, order_import_flags, 0, 0 },
     { "order get", "ORDER", "Shows one order with its lines.", run_order_get, NULL, 1, 1 },
     { "order list", "", "Lists orders, newest first.", run_order_list, order_list_flags, 0, 0 },
-    { "order watch", "ORDER", "Shows an order and every change of it, until interrupted.", run_order_watch,
+    { "order watch", "ORDER", "Shows an order and every change of it, until its life has ended.", run_order_watch,
       order_watch_flags, 1, 1 },
+    { "order cancel", "ORDER",
+      "Cancels an order.\n\n"
+      "What is held is given back, what was paid is refunded. A parcel that has left goes on: then the order is\n"
+      "CONFIRMED again, with the lines that could be cancelled marked.",
+      run_order_cancel, order_cancel_flags, 1, 1 },
+    { "order explain", "ORDER", "Tells what an order waits for, since when, who has to act, and what may be done.",
+      run_order_explain, NULL, 1, 1 },
+    { "order stuck", "", "Lists orders that wait for longer than they should, the longest first.", run_order_stuck,
+      page_flags, 0, 0 },
     { "stock list", "", "Lists stock per SKU and location.", run_stock_list, stock_list_flags, 0, 0 },
     { "stock adjust", "SKU LOCATION DELTA", "Adds to the stock on hand, or takes from it (write -- before -5).",
       run_stock_adjust, stock_adjust_flags, 3, 3 },

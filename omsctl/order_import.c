@@ -1,9 +1,9 @@
 /* order import: a retailer's day, each invoice one order at its own prices. */
 #include "mesh/base/money.h"
-#include "omsctl/api_names.h"
 #include "omsctl/ask.h"
 #include "omsctl/commands.h"
 #include "omsctl/load.h"
+#include "omsctl/order.h"
 #include "omsctl/retail.h"
 
 #include <errno.h>
@@ -142,13 +142,6 @@ static void refused_json(void *arg, const struct retail_line *line, const char *
                                          "reason", reason, "why", why));
 }
 
-static const char *state_text(Oms__Order__V1__Order__State state)
-{
-    const ProtobufCEnumValue *value =
-        protobuf_c_enum_descriptor_get_value(&oms__order__v1__order__state__descriptor, (int)state);
-    return value ? value->name : "?";
-}
-
 static json_t *report(const struct import *import)
 {
     json_t *countries = json_array(), *orders = json_array(), *refused = json_array();
@@ -164,8 +157,8 @@ static json_t *report(const struct import *import)
         if (p->ok)
             json_array_append_new(orders, json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "invoice",
                                                     invoice->first->invoice, "orderId", p->order_id, "state",
-                                                    state_text(p->state), "country", invoice->first->country, "lines",
-                                                    (json_int_t)invoice->n, "minor", (json_int_t)p->minor));
+                                                    order_state_name(p->state), "country", invoice->first->country,
+                                                    "lines", (json_int_t)invoice->n, "minor", (json_int_t)p->minor));
     }
     each_refused(import, refused_json, refused);
     return json_pack(

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 const char *text_money(struct arena *arena, const Google__Type__Money *money)
@@ -30,9 +31,31 @@ const char *text_time(struct arena *arena, int64_t time_us)
     return arena_printf(arena, "%s", text);
 }
 
+const char *text_span(struct arena *arena, int64_t span_us)
+{
+    static const struct {
+        int64_t us;
+        const char *unit;
+    } units[] = { { INT64_C(86400000000), "d" }, { INT64_C(3600000000), "h" }, { 60000000, "min" }, { 1000000, "s" } };
+    size_t i = 0;
+    while (i + 1 < sizeof(units) / sizeof(units[0]) && span_us < 2 * units[i].us)
+        i++;
+    return arena_printf(arena, "%" PRId64 " %s", span_us / units[i].us, units[i].unit);
+}
+
 const char *text_number(struct arena *arena, int64_t number)
 {
     return arena_printf(arena, "%" PRId64, number);
+}
+
+const char *text_enum(const ProtobufCEnumDescriptor *type, int value)
+{
+    static const char unspecified[] = "_UNSPECIFIED";
+    const ProtobufCEnumValue *found = protobuf_c_enum_descriptor_get_value(type, value);
+    if (!found)
+        return "?";
+    size_t len = strlen(found->name), tail = sizeof(unspecified) - 1;
+    return value == 0 && len > tail && strcmp(found->name + len - tail, unspecified) == 0 ? "" : found->name;
 }
 
 int amount_parse(const char *text, const char *currency, int64_t *ret_minor)
