@@ -9,6 +9,7 @@ static void ask_carrier(void *arg, int64_t now_us, const struct fetch *fetch, st
 {
     struct shop *s = arg;
     struct answer answer;
+    s->carrier_asked++;
     carrier_answer(s->carrier, s->epoch_us + now_us, fetch->verb, fetch->path, fetch->idempotency_key, fetch->body,
                    &answer);
     ret->status = answer.status;

@@ -14,6 +14,7 @@ struct shop {
     struct world *world;
     struct node *inventory, *order, *shipping, *client;
     struct carrier *carrier;
+    uint64_t carrier_asked; /* requests that reached it */
     int64_t epoch_us;   /* what every clock shows when the world begins */
     struct arena arena; /* of replies and of what tests make; until shop_close */
     uint64_t requests;

@@ -97,31 +97,43 @@ const CancelFulfillmentResponse *cancel(struct shop *s, const char *operation_id
     return get(s, &order_process, "CancelFulfillment", &req);
 }
 
-const struct asked *try_pack(struct shop *s, const char *fulfillment_id)
+static const struct asked *ask_pack(struct shop *s, const char *request_id, const char *fulfillment_id)
 {
     PackFulfillmentRequest req = OMS__SHIPPING__V1__PACK_FULFILLMENT_REQUEST__INIT;
-    req.request_id = fresh(s);
+    req.request_id = (char *)request_id;
     req.fulfillment_id = (char *)fulfillment_id;
     req.weight_grams = 750;
     return ask(s, &depot, "PackFulfillment", &req);
 }
 
-const struct asked *try_ship(struct shop *s, const char *fulfillment_id)
+static const struct asked *ask_ship(struct shop *s, const char *request_id, const char *fulfillment_id)
 {
     ShipFulfillmentRequest req = OMS__SHIPPING__V1__SHIP_FULFILLMENT_REQUEST__INIT;
-    req.request_id = fresh(s);
+    req.request_id = (char *)request_id;
     req.fulfillment_id = (char *)fulfillment_id;
     return ask(s, &depot, "ShipFulfillment", &req);
 }
 
-static const Fulfillment *insist(struct shop *s, const struct asked *(*attempt)(struct shop *, const char *),
+const struct asked *try_pack(struct shop *s, const char *fulfillment_id)
+{
+    return ask_pack(s, fresh(s), fulfillment_id);
+}
+
+const struct asked *try_ship(struct shop *s, const char *fulfillment_id)
+{
+    return ask_ship(s, fresh(s), fulfillment_id);
+}
+
+static const Fulfillment *insist(struct shop *s,
+                                 const struct asked *(*attempt)(struct shop *, const char *, const char *),
                                  const char *id, const char *not_there)
 {
+    const char *request_id = fresh(s);
     for (int64_t waited_us = 0; waited_us < YARD_PATIENCE_US; waited_us += A_WHILE_US) {
-        const struct asked *a = attempt(s, id);
+        const struct asked *a = attempt(s, request_id, id);
         if (a->code == RPC_OK)
             return ((FulfillmentResponse *)a->reply)->fulfillment;
-        if (a->code != RPC_UNAVAILABLE)
+        if (a->code != RPC_UNAVAILABLE && a->code != RPC_DEADLINE_EXCEEDED)
             ck_refused(a, RPC_FAILED_PRECONDITION, not_there, "");
         world_run(s->world, A_WHILE_US);
     }
@@ -130,12 +142,12 @@ static const Fulfillment *insist(struct shop *s, const struct asked *(*attempt)(
 
 const Fulfillment *packed(struct shop *s, const char *fulfillment_id)
 {
-    return insist(s, try_pack, fulfillment_id, "ADDRESS_NOT_THERE");
+    return insist(s, ask_pack, fulfillment_id, "ADDRESS_NOT_THERE");
 }
 
 const Fulfillment *shipped(struct shop *s, const char *fulfillment_id)
 {
-    return insist(s, try_ship, fulfillment_id, "LABEL_NOT_THERE");
+    return insist(s, ask_ship, fulfillment_id, "LABEL_NOT_THERE");
 }
 
 const Fulfillment *fulfillment_of(struct shop *s, const char *fulfillment_id)

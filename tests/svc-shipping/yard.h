@@ -19,7 +19,7 @@ const char *create(struct shop *s, const char *order_id);
 const CancelFulfillmentResponse *cancel(struct shop *s, const char *operation_id);
 const struct asked *try_pack(struct shop *s, const char *fulfillment_id);
 const struct asked *try_ship(struct shop *s, const char *fulfillment_id);
-/* Tried again while they say that something is not there yet. */
+/* Tried again under one request id while something is not there yet, or nobody answers. */
 const Fulfillment *packed(struct shop *s, const char *fulfillment_id);
 const Fulfillment *shipped(struct shop *s, const char *fulfillment_id);
 /* Until the label is there, or the carrier has refused it. */
