@@ -145,18 +145,9 @@ static const struct consumed *find_consumed(const struct reader *reader, int32_t
     return NULL;
 }
 
-static int apply_entry(struct txn *txn, const struct reader *reader, const Mesh__V1__LogEntry *e, bool snapshot)
+static struct log_entry entry_of(const Mesh__V1__LogEntry *e, bool snapshot)
 {
-    const struct consumed *consumed = find_consumed(reader, e->type);
-    if (!consumed->apply)
-        return 0;
-    ProtobufCAllocator allocator = arena_protobuf(txn->arena);
-    void *payload = protobuf_c_message_unpack(consumed->payload, &allocator, e->payload.len, e->payload.data);
-    if (!payload)
-        return -EBADMSG;
-    struct trace trace;
-    trace_parse(e->trace, &trace);
-    const struct log_entry entry = {
+    return (struct log_entry){
         .seq = e->seq,
         .key = e->key,
         .owner = e->owner,
@@ -167,10 +158,59 @@ static int apply_entry(struct txn *txn, const struct reader *reader, const Mesh_
         .payload = { e->payload.data, e->payload.len },
         .snapshot = snapshot,
     };
-    txn->trace = &trace;
-    int r = consumed->apply(txn, &entry, payload);
-    txn->trace = NULL;
+}
+
+static void *unpack_payload(struct txn *txn, const struct consumed *consumed, const Mesh__V1__LogEntry *e)
+{
+    ProtobufCAllocator allocator = arena_protobuf(txn->arena);
+    return protobuf_c_message_unpack(consumed->payload, &allocator, e->payload.len, e->payload.data);
+}
+
+static int apply_each(struct txn *txn, const struct reader *reader, Mesh__V1__LogEntry *const *entries, size_t n,
+                      bool snapshot)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        const struct consumed *consumed = find_consumed(reader, entries[i]->type);
+        if (!consumed->apply)
+            continue;
+        void *payload = unpack_payload(txn, consumed, entries[i]);
+        if (!payload)
+            return -EBADMSG;
+        struct log_entry entry = entry_of(entries[i], snapshot);
+        struct trace trace;
+        trace_parse(entry.trace, &trace);
+        txn->trace = &trace;
+        r = consumed->apply(txn, &entry, payload);
+        txn->trace = NULL;
+    }
     return r;
+}
+
+static int apply_together(struct txn *txn, const struct reader *reader, Mesh__V1__LogEntry *const *entries, size_t n,
+                          bool snapshot)
+{
+    struct log_entry *kept = arena_alloc(txn->arena, n * sizeof(*kept));
+    const void **payloads = arena_alloc(txn->arena, n * sizeof(*payloads));
+    size_t n_kept = 0;
+    if (!kept || !payloads)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        const struct consumed *consumed = find_consumed(reader, entries[i]->type);
+        if (!consumed->payload)
+            continue;
+        payloads[n_kept] = unpack_payload(txn, consumed, entries[i]);
+        if (!payloads[n_kept])
+            return -EBADMSG;
+        kept[n_kept++] = entry_of(entries[i], snapshot);
+    }
+    return n_kept ? reader->row->apply_all(txn, kept, payloads, n_kept) : 0;
+}
+
+static int apply_entries(struct txn *txn, const struct reader *reader, Mesh__V1__LogEntry *const *entries, size_t n,
+                         bool snapshot)
+{
+    return (reader->row->apply_all ? apply_together : apply_each)(txn, reader, entries, n, snapshot);
 }
 
 static void say_refused(const struct reader *reader, int result)
@@ -192,9 +232,7 @@ static int run_page(struct txn *txn, void *arg)
                            " WHERE name = $1 AND booting = 1 AND page_token = $2",
                            T(reader->row->name), T(from->page_token), T(to->at.incarnation), I((int64_t)to->at.seq),
                            I(to->booting), T(to->page_token)));
-    for (size_t i = 0; r == 0 && i < reader->page->n_entries; i++)
-        r = apply_entry(txn, reader, reader->page->entries[i], true);
-    return r;
+    return r < 0 ? r : apply_entries(txn, reader, reader->page->entries, reader->page->n_entries, true);
 }
 
 static void page_applied(struct reader *reader, int result)
@@ -243,9 +281,7 @@ static int run_tail(struct txn *txn, void *arg)
                            " AND booting = 0",
                            T(reader->row->name), T(reader->cursor.at.incarnation), I((int64_t)reader->cursor.at.seq),
                            I((int64_t)last)));
-    for (size_t i = 0; r == 0 && i < reader->width; i++)
-        r = apply_entry(txn, reader, reader->tail->entries[reader->at + i], false);
-    return r;
+    return r < 0 ? r : apply_entries(txn, reader, reader->tail->entries + reader->at, reader->width, false);
 }
 
 static void next_window(struct reader *reader);

@@ -57,7 +57,8 @@ int log_read(struct txn *txn, uint64_t after, size_t max, struct log_entry **ret
 
 /* --- what a consumer does with another service's events --- */
 
-/* One row per event type of the source; apply NULL: ignored. A type that stands in no row stops the consumer. */
+/* One row per event type of the source; ignored without apply, or without payload if the consumer applies all at once.
+ * A type that stands in no row stops the consumer. */
 struct consumed {
     int32_t type;
     const ProtobufCMessageDescriptor *payload;
@@ -67,6 +68,8 @@ struct consumer {
     const char *name;              /* unique in the service: "order-prices" */
     const char *source;            /* a process: "svc-inventory" */
     const struct consumed *events; /* ends with type 0 */
+    /* Instead of the rows' apply: all entries of a unit that are not ignored, in their order, with their payloads. */
+    int (*apply_all)(struct txn *txn, const struct log_entry *entries, const void *const *payloads, size_t n);
 };
 
 /* How far a consumer of this service has come in its source's log. 0; -ENOENT: it has not begun, or is at a snapshot. */
