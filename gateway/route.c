@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const processes[] = { "svc-order", "svc-inventory", "svc-shipping", NULL };
-enum { SVC_ORDER, SVC_INVENTORY, SVC_SHIPPING };
+static const char *const processes[] = { "svc-order", "svc-inventory", "svc-shipping", "svc-notify", NULL };
+enum { SVC_ORDER, SVC_INVENTORY, SVC_SHIPPING, SVC_NOTIFY };
 
 static const struct {
     const char *package;
@@ -17,6 +17,7 @@ static const struct {
     { "oms.catalog.", SVC_INVENTORY },
     { "oms.inventory.", SVC_INVENTORY },
     { "oms.shipping.", SVC_SHIPPING },
+    { "oms.notify.", SVC_NOTIFY },
     { "mesh.v1.LogService", ROUTE_ANY_PROCESS },
     { "mesh.v1.AdminService", ROUTE_ANY_PROCESS },
     { "mesh.v1.DeliverService", ROUTE_ANY_PROCESS },

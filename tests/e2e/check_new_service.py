@@ -14,8 +14,8 @@ os.environ["OMS_BUILD_DIR"] = str(COPY / "build")
 import whole_mesh  # noqa: E402  it reads the environment
 import tap  # noqa: E402
 
-PROGRAMS = ("gateway/gateway", "omsctl/omsctl", "svc-inventory/svc-inventory", "svc-order/svc-order",
-            "svc-loyalty/svc-loyalty", "tests/svc-loyalty/check_loyalty_notes")
+PROGRAMS = ("gateway/gateway", "omsctl/omsctl", "svc-inventory/svc-inventory", "svc-notify/svc-notify",
+            "svc-order/svc-order", "svc-loyalty/svc-loyalty", "tests/svc-loyalty/check_loyalty_notes")
 
 
 def run(*args):
