@@ -10,6 +10,7 @@ typedef Oms__Inventory__V1__Location Location;
 typedef Oms__Inventory__V1__Stock Stock;
 typedef Oms__Inventory__V1__VerifyInventoryResponse VerifyInventoryResponse;
 typedef Oms__Inventory__V1__VerifyInventoryResponse__Divergence Divergence;
+typedef Oms__Notify__V1__Case Case;
 typedef Oms__Order__V1__Order Order;
 typedef Oms__Order__V1__OrderLine OrderLine;
 typedef Oms__Order__V1__PlaceOrderRequest PlaceOrderRequest;
@@ -17,6 +18,8 @@ typedef Oms__Order__V1__PlaceOrderRequest__Line PlaceOrderLine;
 
 #define CATALOG_METHOD(name)   "/oms.catalog.v1.CatalogService/" name
 #define INVENTORY_METHOD(name) "/oms.inventory.v1.InventoryService/" name
+#define ALERT_METHOD(name)     "/oms.notify.v1.AlertService/" name
+#define MESSAGE_METHOD(name)   "/oms.notify.v1.NotificationService/" name
 #define ORDER_METHOD(name)     "/oms.order.v1.OrderService/" name
 #define ADMIN_METHOD(name)     "/mesh.v1.AdminService/" name
 #define LOG_METHOD(name)       "/mesh.v1.LogService/" name

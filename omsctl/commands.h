@@ -23,6 +23,12 @@ int run_order_explain(struct ctl *ctl);
 int run_order_stuck(struct ctl *ctl);
 int run_order_import(struct ctl *ctl);
 
+int run_case_list(struct ctl *ctl);
+int run_case_get(struct ctl *ctl);
+int run_case_ack(struct ctl *ctl);
+int run_case_resolve(struct ctl *ctl);
+int run_message_list(struct ctl *ctl);
+
 int run_events(struct ctl *ctl);
 int run_deadletters_list(struct ctl *ctl);
 int run_deadletters_explain(struct ctl *ctl);

@@ -81,6 +81,34 @@ static const struct flag order_import_flags[] = {
     {},
 };
 
+static const struct flag case_list_flags[] = {
+    { "state", "STATE", NULL, "OPEN, ACKNOWLEDGED or RESOLVED only" },
+    { "kind", "KIND", NULL, "of this kind only: SHORTAGE, DELAY, PARCEL_LOST, PAYMENT_UNKNOWN …" },
+    { "order", "ID", NULL, "of this order only" },
+    { "limit", "N", NULL, "at most so many; 0: all; 100 if not given" },
+    {},
+};
+
+static const struct flag case_ack_flags[] = {
+    { "etag", "ETAG", NULL, "only if the case is still as it was read" },
+    { "request-id", "ID", NULL, "the same id twice has one effect; made up if not given" },
+    {},
+};
+
+static const struct flag case_resolve_flags[] = {
+    { "reason", "CODE", NULL, "what was done: REFUNDED, SENT_AGAIN …" },
+    { "etag", "ETAG", NULL, "only if the case is still as it was read" },
+    { "request-id", "ID", NULL, "the same id twice has one effect; made up if not given" },
+    {},
+};
+
+static const struct flag message_list_flags[] = {
+    { "order", "ID", NULL, "of this order only" },
+    { "customer", "ID", NULL, "to this customer only" },
+    { "limit", "N", NULL, "at most so many; 0: all; 100 if not given" },
+    {},
+};
+
 static const struct flag events_flags[] = {
     { "follow", NULL, NULL, "stay, and show what comes" },
     { "after", "SEQ|INCARNATION:SEQ", NULL, "only what came after this position; from the oldest kept if not given" },
@@ -147,6 +175,12 @@ static const struct command commands[] = {
       "Compares journal, stock, reservations, availability and cache.\n\n"
       "With --repair availability and cache are written anew where they are wrong; the rest a person has to see to.",
       run_stock_verify, stock_verify_flags, 0, 0 },
+    { "case list", "", "Lists what people have to look at, newest first.", run_case_list, case_list_flags, 0, 0 },
+    { "case get", "CASE", "Shows one case.", run_case_get, NULL, 1, 1 },
+    { "case ack", "CASE", "Takes a case that nobody has taken yet.", run_case_ack, case_ack_flags, 1, 1 },
+    { "case resolve", "CASE --reason CODE", "Ends a case.", run_case_resolve, case_resolve_flags, 1, 1 },
+    { "message list", "", "Lists what customers were told by mail, newest first.", run_message_list, message_list_flags,
+      0, 0 },
     { "events", "[--service S]", "Shows the log of a process; svc-order's if not said otherwise.", run_events,
       events_flags, 0, 0 },
     { "deadletters list", "--service S", "Lists commands that were given up.", run_deadletters_list, page_flags, 0, 0 },
