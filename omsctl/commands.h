@@ -23,6 +23,12 @@ int run_order_explain(struct ctl *ctl);
 int run_order_stuck(struct ctl *ctl);
 int run_order_import(struct ctl *ctl);
 
+int run_shipment_list(struct ctl *ctl);
+int run_shipment_get(struct ctl *ctl);
+int run_shipment_track(struct ctl *ctl);
+int run_shipment_pack(struct ctl *ctl);
+int run_shipment_ship(struct ctl *ctl);
+
 int run_case_list(struct ctl *ctl);
 int run_case_get(struct ctl *ctl);
 int run_case_ack(struct ctl *ctl);

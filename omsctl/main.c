@@ -81,6 +81,25 @@ static const struct flag order_import_flags[] = {
     {},
 };
 
+static const struct flag shipment_list_flags[] = {
+    { "order", "ID", NULL, "of this order only" },
+    { "location", "ID", NULL, "from this location only" },
+    { "state", "STATE", NULL, "allocated, packed, shipped, delivered, exception or cancelled" },
+    { "limit", "N", NULL, "at most so many; 0: all; 100 if not given" },
+    {},
+};
+
+static const struct flag shipment_pack_flags[] = {
+    { "weight", "GRAMS", NULL, "what it weighs; not weighed if not given" },
+    { "request-id", "ID", NULL, "the same id twice has one effect; made up if not given" },
+    {},
+};
+
+static const struct flag shipment_ship_flags[] = {
+    { "request-id", "ID", NULL, "the same id twice has one effect; made up if not given" },
+    {},
+};
+
 static const struct flag case_list_flags[] = {
     { "state", "STATE", NULL, "OPEN, ACKNOWLEDGED or RESOLVED only" },
     { "kind", "KIND", NULL, "of this kind only: SHORTAGE, DELAY, PARCEL_LOST, PAYMENT_UNKNOWN …" },
@@ -175,6 +194,15 @@ static const struct command commands[] = {
       "Compares journal, stock, reservations, availability and cache.\n\n"
       "With --repair availability and cache are written anew where they are wrong; the rest a person has to see to.",
       run_stock_verify, stock_verify_flags, 0, 0 },
+    { "shipment list", "", "Lists shipments, oldest first.", run_shipment_list, shipment_list_flags, 0, 0 },
+    { "shipment get", "SHIPMENT", "Shows one shipment with its lines and where it is.", run_shipment_get, NULL, 1, 1 },
+    { "shipment track", "TRACKING", "Shows the shipment of a carrier's tracking number.", run_shipment_track, NULL, 1,
+      1 },
+    { "shipment pack", "SHIPMENT",
+      "Tells that a shipment is packed, and asks the carrier for a label (needs role warehouse).", run_shipment_pack,
+      shipment_pack_flags, 1, 1 },
+    { "shipment ship", "SHIPMENT", "Tells that a shipment was handed over to the carrier (needs role warehouse).",
+      run_shipment_ship, shipment_ship_flags, 1, 1 },
     { "case list", "", "Lists what people have to look at, newest first.", run_case_list, case_list_flags, 0, 0 },
     { "case get", "CASE", "Shows one case.", run_case_get, NULL, 1, 1 },
     { "case ack", "CASE", "Takes a case that nobody has taken yet.", run_case_ack, case_ack_flags, 1, 1 },

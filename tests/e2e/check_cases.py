@@ -79,7 +79,7 @@ def attempt(client, case, vars_):
     for name, path in ({} if problem else case.get("save", {})).items():
         value = reply
         for part in path.split("."):
-            value = value[part]
+            value = value[int(part) if isinstance(value, list) else part]
         vars_[name] = value
     return problem
 

@@ -3,6 +3,7 @@
  * The linker leads the calls of the store's functions through the counters here (--wrap). */
 #include "mesh/v1/deliver.pb-c.h"
 #include "svc-order/api.h"
+#include "svc-shipping/api.h"
 #include "tests/shop/shop.h"
 #include "tests/suite.h"
 
@@ -171,6 +172,41 @@ START_TEST(thirty_reservations_delivered_together_share_their_statements)
 }
 END_TEST
 
+static CreateFulfillmentRequest *fulfilments(int shares, int lines)
+{
+    CreateFulfillmentRequest *req = arena_message(&s.arena, &oms__shipping__v1__create_fulfillment_request__descriptor);
+    req->request_id = fresh(&s);
+    req->order_id = "o";
+    req->shares = arena_alloc(&s.arena, shares * sizeof(*req->shares));
+    for (int i = 0; i < shares; i++) {
+        Share *share = arena_message(&s.arena, &oms__shipping__v1__create_fulfillment_request__share__descriptor);
+        share->location_id = "L1";
+        share->lines = arena_alloc(&s.arena, lines * sizeof(*share->lines));
+        for (; share->n_lines < (size_t)lines; share->n_lines++) {
+            FulfillmentLine *line = arena_message(&s.arena, &oms__shipping__v1__fulfillment_line__descriptor);
+            line->sku = "S000";
+            line->quantity = 1;
+            share->lines[share->n_lines] = line;
+        }
+        req->shares[req->n_shares++] = share;
+    }
+    return req;
+}
+
+START_TEST(creating_many_fulfilments_takes_as_many_statements_as_creating_one)
+{
+    open_shop();
+    world_partition(s.world, s.order, s.shipping, 1000000);
+    int one = cost(&order_process, "CreateFulfillment", fulfilments(1, 1));
+    world_partition(s.world, s.order, s.shipping, 1000000);
+    int many = cost(&order_process, "CreateFulfillment", fulfilments(50, 100));
+    ck_assert_int_eq(many, one);
+    ck_assert_int_le(many, 14);
+    shop_close(&s);
+}
+END_TEST
+
 SUITE("statements", 60, placing_a_long_order_takes_as_many_statements_as_a_short_one,
       reserving_many_lines_takes_as_many_statements_as_reserving_one,
-      thirty_reservations_delivered_together_share_their_statements)
+      thirty_reservations_delivered_together_share_their_statements,
+      creating_many_fulfilments_takes_as_many_statements_as_creating_one)
