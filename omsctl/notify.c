@@ -47,7 +47,7 @@ int run_case_list(struct ctl *ctl)
     static const char *const heads[] = { "CASE", "RAISED", "KIND", "ORDER", "REF", "DETAIL", "STATE", "WHO", NULL };
     Oms__Notify__V1__ListCasesRequest request = OMS__NOTIFY__V1__LIST_CASES_REQUEST__INIT;
     const char *order = cli_flag(ctl, "order");
-    int state, kind;
+    int state = 0, kind = 0;
     if (enum_flag(ctl, "state", &oms__notify__v1__case__state__descriptor, &state) != CTL_OK ||
         enum_flag(ctl, "kind", &oms__notify__v1__case__kind__descriptor, &kind) != CTL_OK)
         return CTL_USAGE;
