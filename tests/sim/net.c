@@ -68,6 +68,7 @@ static void begin_arrives(struct parcel *p), begin_lost(struct parcel *p), cance
 
 static const struct parcel_kind begin_kind = { 'B', true, begin_arrives, begin_lost };
 static const struct parcel_kind cancel_kind = { 'C', true, cancel_arrives, NULL };
+static const struct parcel_kind drain_kind = { 'D', true, cancel_arrives, NULL };
 static const struct parcel_kind writable_kind = { 'W', true, writable_arrives, NULL };
 static const struct parcel_kind acknowledge_kind = { 'A', true, acknowledge_arrives, NULL };
 static const struct parcel_kind release_kind = { 'R', true, release_arrives, release_lost };
@@ -144,7 +145,7 @@ static void parcel_run(struct task *task)
 static void parcel_hand_over(struct parcel *p)
 {
     struct node *at = p->kind->to_server ? p->flight->to : p->flight->from;
-    bool local = p->leg == NULL || p->kind == &writable_kind || p->kind == &release_kind;
+    bool local = p->leg == NULL || p->kind == &writable_kind || p->kind == &release_kind || p->kind == &drain_kind;
 
     if (!at->up || (!local && nodes_cut(p->flight->from, p->flight->to)))
         parcel_drop(&p->job);
@@ -513,7 +514,7 @@ void net_cancel_calls_to(struct node *node)
     for (struct flight *f = node->world->flights; f; f = f->next)
         for (size_t i = 0; f->to == node && i < f->n_legs; i++)
             if (f->legs[i].state == LEG_LIVE)
-                parcel_send(f, &f->legs[i], &cancel_kind, 0);
+                parcel_send(f, &f->legs[i], &drain_kind, 0);
 }
 
 static void leg_crashed(struct flight *f, struct leg *leg)
