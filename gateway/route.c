@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const processes[] = { "svc-order", "svc-inventory", "svc-shipping", "svc-notify", NULL };
-enum { SVC_ORDER, SVC_INVENTORY, SVC_SHIPPING, SVC_NOTIFY };
+static const char *const processes[] = {
+    "svc-order", "svc-inventory", "svc-payment", "svc-shipping", "svc-notify", NULL
+};
+enum { SVC_ORDER, SVC_INVENTORY, SVC_PAYMENT, SVC_SHIPPING, SVC_NOTIFY };
 
 static const struct {
     const char *package;
@@ -16,6 +18,7 @@ static const struct {
     { "oms.order.", SVC_ORDER },
     { "oms.catalog.", SVC_INVENTORY },
     { "oms.inventory.", SVC_INVENTORY },
+    { "oms.payment.", SVC_PAYMENT },
     { "oms.shipping.", SVC_SHIPPING },
     { "oms.notify.", SVC_NOTIFY },
     { "mesh.v1.LogService", ROUTE_ANY_PROCESS },

@@ -15,7 +15,7 @@ import whole_mesh  # noqa: E402  it reads the environment
 import tap  # noqa: E402
 
 PROGRAMS = ("gateway/gateway", "omsctl/omsctl", "svc-inventory/svc-inventory", "svc-notify/svc-notify",
-            "svc-order/svc-order", "svc-shipping/svc-shipping", "svc-loyalty/svc-loyalty",
+            "svc-order/svc-order", "svc-payment/svc-payment", "svc-shipping/svc-shipping", "svc-loyalty/svc-loyalty",
             "tests/svc-loyalty/check_loyalty_notes")
 
 

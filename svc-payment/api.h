@@ -1,0 +1,39 @@
+/* Short names for the generated types of the API that this service serves and uses. */
+#pragma once
+
+#include "oms/event/v1/event.pb-c.h"
+#include "oms/payment/v1/ledger.pb-c.h"
+#include "oms/payment/v1/payment.pb-c.h"
+#include "oms/payment/v1/processor.pb-c.h"
+
+typedef Google__Type__Money Money;
+typedef Mesh__V1__Position Position;
+
+typedef Oms__Event__V1__PaymentChanged PaymentChanged;
+
+typedef Oms__Payment__V1__Payment Payment;
+typedef Oms__Payment__V1__Payment__State PaymentState;
+typedef Oms__Payment__V1__Operation Operation;
+typedef Oms__Payment__V1__AuthorizePaymentRequest AuthorizePaymentRequest;
+typedef Oms__Payment__V1__AuthorizePaymentResponse AuthorizePaymentResponse;
+typedef Oms__Payment__V1__CapturePaymentRequest CapturePaymentRequest;
+typedef Oms__Payment__V1__VoidPaymentRequest VoidPaymentRequest;
+typedef Oms__Payment__V1__VoidPaymentResponse VoidPaymentResponse;
+typedef Oms__Payment__V1__RefundPaymentRequest RefundPaymentRequest;
+typedef Oms__Payment__V1__RefundPaymentResponse RefundPaymentResponse;
+typedef Oms__Payment__V1__GetPaymentRequest GetPaymentRequest;
+typedef Oms__Payment__V1__ListPaymentsRequest ListPaymentsRequest;
+typedef Oms__Payment__V1__ListPaymentsResponse ListPaymentsResponse;
+typedef Oms__Payment__V1__ResolveOperationRequest ResolveOperationRequest;
+typedef Oms__Payment__V1__ResolveOperationResponse ResolveOperationResponse;
+
+typedef Oms__Payment__V1__ProcessorRequest ProcessorRequest;
+typedef Oms__Payment__V1__ProcessorAnswer ProcessorAnswer;
+
+typedef Oms__Payment__V1__Balance Balance;
+typedef Oms__Payment__V1__Posting Posting;
+typedef Oms__Payment__V1__LedgerEntry LedgerEntry;
+typedef Oms__Payment__V1__GetTrialBalanceRequest GetTrialBalanceRequest;
+typedef Oms__Payment__V1__GetTrialBalanceResponse GetTrialBalanceResponse;
+typedef Oms__Payment__V1__ListLedgerEntriesRequest ListLedgerEntriesRequest;
+typedef Oms__Payment__V1__ListLedgerEntriesResponse ListLedgerEntriesResponse;

@@ -1,0 +1,17 @@
+/* svc-payment: what is paid.
+ *
+ * Serves  oms.payment.v1.PaymentService                          payments.c, read.c
+ *         oms.payment.v1.LedgerService                           ledger.c
+ * Calls   the card processor: authorize, capture, void, refund   processor.c
+ *         and query
+ * Stores  payment, payment_operation                             book.c, by the table in machine.c
+ *         overdue_round                                          deadlines.c
+ *         ledger_entry, ledger_posting, ledger_balance           ledger.c
+ * Tells   PAYMENT_AUTHORIZED and whatever else becomes of an operation
+ */
+#include "svc-payment/payment.h"
+
+int main(int argc, char **argv)
+{
+    return service_main(&payment_service, argc, argv);
+}
