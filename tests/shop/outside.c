@@ -1,9 +1,19 @@
 /* The companies outside the mesh: the sandbox's own code behind the world's fetch. Nothing of theirs is kept on disk,
  * but then they never crash. */
 #include "dev/sandbox/carrier.h"
+#include "dev/sandbox/processor.h"
 #include "tests/shop/shop.h"
 
 #include <check.h>
+
+static void give(struct shop *s, struct answer *answer, struct outside_answer *ret)
+{
+    ret->status = answer->status;
+    ret->body = (struct bytes){ (uint8_t *)arena_copy(&s->arena, answer->body, answer->len), answer->len };
+    ret->delay_us = answer->delay_us;
+    ret->dropped = answer->silent;
+    answer_finish(answer);
+}
 
 static void ask_carrier(void *arg, int64_t now_us, const struct fetch *fetch, struct outside_answer *ret)
 {
@@ -12,11 +22,16 @@ static void ask_carrier(void *arg, int64_t now_us, const struct fetch *fetch, st
     s->carrier_asked++;
     carrier_answer(s->carrier, s->epoch_us + now_us, fetch->verb, fetch->path, fetch->idempotency_key, fetch->body,
                    &answer);
-    ret->status = answer.status;
-    ret->body = (struct bytes){ (uint8_t *)arena_copy(&s->arena, answer.body, answer.len), answer.len };
-    ret->delay_us = answer.delay_us;
-    ret->dropped = answer.silent;
-    answer_finish(&answer);
+    give(s, &answer, ret);
+}
+
+static void ask_processor(void *arg, int64_t now_us, const struct fetch *fetch, struct outside_answer *ret)
+{
+    struct shop *s = arg;
+    struct answer answer;
+    processor_answer(s->processor, s->epoch_us + now_us, fetch->verb, fetch->path, fetch->idempotency_key, fetch->body,
+                     &answer);
+    give(s, &answer, ret);
 }
 
 void outside_open(struct shop *s)
@@ -24,10 +39,13 @@ void outside_open(struct shop *s)
     struct port *port = node_port(s->client);
     s->epoch_us = port->wall_us(port) - world_now(s->world);
     ck_assert_int_eq(carrier_create(&(struct journal){ 0 }, 100, &s->carrier), 0);
+    ck_assert_int_eq(processor_create(&(struct journal){ 0 }, &s->processor), 0);
     world_outside(s->world, "carrier", ask_carrier, s);
+    world_outside(s->world, "processor", ask_processor, s);
 }
 
 void outside_close(struct shop *s)
 {
     carrier_destroy(s->carrier);
+    processor_destroy(s->processor);
 }

@@ -11,7 +11,8 @@
 
 #define PATIENCE_US 60000000
 
-extern const struct service_spec shipping_service; /* svc-shipping/shipping.h, whose names are like svc-order's */
+/* In svc-payment/payment.h and svc-shipping/shipping.h, whose names are like svc-order's. */
+extern const struct service_spec payment_service, shipping_service;
 
 const struct caller anna = { ROLE_BIT(MESH__V1__ROLE__CUSTOMER), "cus_anna" };
 const struct caller bert = { ROLE_BIT(MESH__V1__ROLE__CUSTOMER), "cus_bert" };
@@ -28,17 +29,20 @@ void shop_open(struct shop *s, uint64_t seed)
     arena_init(&s->arena, 1ull << 30);
     s->inventory = node_create(s->world, "svc-inventory");
     s->order = node_create(s->world, "svc-order");
+    s->payment = node_create(s->world, "svc-payment");
     s->shipping = node_create(s->world, "svc-shipping");
     s->client = node_create(s->world, "client");
     outside_open(s);
     ck_assert(node_host(s->inventory, &inventory_service, &options));
     ck_assert(node_host(s->order, &order_service, &options));
+    ck_assert(node_host(s->payment, &payment_service, &options));
     ck_assert(node_host(s->shipping, &shipping_service, &options));
 }
 
 void shop_close(struct shop *s)
 {
     node_retire(s->shipping);
+    node_retire(s->payment);
     node_retire(s->order);
     node_retire(s->inventory);
     world_destroy(s->world);
@@ -55,6 +59,8 @@ static const struct {
     { &oms__order__v1__order_service__descriptor, "svc-order" },
     { &oms__catalog__v1__catalog_service__descriptor, "svc-inventory" },
     { &oms__inventory__v1__inventory_service__descriptor, "svc-inventory" },
+    { &oms__payment__v1__payment_service__descriptor, "svc-payment" },
+    { &oms__payment__v1__ledger_service__descriptor, "svc-payment" },
     { &oms__shipping__v1__fulfillment_service__descriptor, "svc-shipping" },
     { &mesh__v1__deliver_service__descriptor, "svc-inventory" },
 };

@@ -8,13 +8,15 @@
 
 #include "api.h"
 
-struct carrier; /* dev/sandbox/carrier.h */
+struct carrier;   /* dev/sandbox/carrier.h */
+struct processor; /* dev/sandbox/processor.h */
 
 struct shop {
     struct world *world;
-    struct node *inventory, *order, *shipping, *client;
+    struct node *inventory, *order, *payment, *shipping, *client;
     struct carrier *carrier;
     uint64_t carrier_asked; /* requests that reached it */
+    struct processor *processor;
     int64_t epoch_us;   /* what every clock shows when the world begins */
     struct arena arena; /* of replies and of what tests make; until shop_close */
     uint64_t requests;
