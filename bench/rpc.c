@@ -1,21 +1,15 @@
 /* bench/rpc: closed-loop load on a service and on bare C core in turns, and the CPU that each spends on a call. */
+#include "bench/machine.h"
 #include "bench/rpc_servers.h"
 #include "tests/mesh/certs.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <grpc/byte_buffer.h>
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <sys/vfs.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CHANNELS   8
@@ -25,66 +19,6 @@
 #define ALONE      2000 /* calls one after the other */
 
 static char dir[] = "/tmp/bench-rpc-XXXXXX";
-
-static double now_s(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static char *path_in(const char *name)
-{
-    char *path;
-    if (asprintf(&path, "%s/%s", dir, name) < 0)
-        abort();
-    return path;
-}
-
-/* --- the servers --- */
-
-struct server {
-    const char *name;
-    pid_t pid;
-    clockid_t cpu;
-    int port;
-    double start_ms;
-    FILE *said;
-};
-
-static void spawn(struct server *server, char *const *argv)
-{
-    int out[2];
-    char line[2048], *at = NULL;
-
-    if (pipe2(out, O_CLOEXEC) < 0)
-        abort();
-    double begun = now_s(CLOCK_MONOTONIC);
-    server->pid = fork();
-    if (server->pid == 0) {
-        dup2(out[1], STDERR_FILENO);
-        execv("/proc/self/exe", argv);
-        _exit(127);
-    }
-    close(out[1]);
-    server->said = fdopen(out[0], "r");
-    while (!at && fgets(line, sizeof(line), server->said))
-        at = strstr(line, "\"serving\"") ? strstr(line, "\"port\":") : NULL;
-    if (!at) {
-        fprintf(stderr, "bench/rpc: the %s server did not start: %s\n", argv[1], line);
-        exit(EXIT_FAILURE);
-    }
-    server->start_ms = (now_s(CLOCK_MONOTONIC) - begun) * 1e3;
-    server->port = atoi(at + strlen("\"port\":"));
-    clock_getcpuclockid(server->pid, &server->cpu);
-}
-
-static void end(struct server *server)
-{
-    kill(server->pid, SIGTERM);
-    waitpid(server->pid, NULL, 0);
-    fclose(server->said);
-}
 
 static long status_kb(pid_t pid, const char *name)
 {
@@ -185,21 +119,11 @@ static void finished(struct slot *slot)
         issue(slot);
 }
 
-static char *read_all(const char *name)
-{
-    char *path = path_in(name), *text = calloc(1, 65536);
-    FILE *file = fopen(path, "re");
-    if (!file || fread(text, 1, 65535, file) == 0)
-        abort();
-    fclose(file);
-    free(path);
-    return text;
-}
-
 static void open_load(struct load *load, const struct server *server, const char *method,
                       const ProtobufCMessage *request)
 {
-    char target[64], *ca = read_all("ca.pem"), *cert = read_all("gateway.pem"), *key = read_all("gateway.key");
+    char target[64], *ca = read_in(dir, "ca.pem"), *cert = read_in(dir, "gateway.pem"),
+                     *key = read_in(dir, "gateway.key");
     grpc_ssl_pem_key_cert_pair pair = { key, cert };
     grpc_channel_credentials *tls = grpc_ssl_credentials_create_ex(ca, &pair, NULL, NULL);
 
@@ -262,11 +186,11 @@ static double median_us(struct load *load)
     load->running = false;
     slots[0] = (struct slot){ .load = load };
     for (int i = 0; i < ALONE; i++) {
-        double begun = now_s(CLOCK_MONOTONIC);
+        double begun = machine_now_s(CLOCK_MONOTONIC);
         issue(&slots[0]);
         grpc_event event = grpc_completion_queue_next(load->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
         finished(event.tag);
-        took[i] = now_s(CLOCK_MONOTONIC) - begun;
+        took[i] = machine_now_s(CLOCK_MONOTONIC) - begun;
     }
     forget_slots(1);
     qsort(took, ALONE, sizeof(took[0]), compare_doubles);
@@ -276,24 +200,24 @@ static double median_us(struct load *load)
 /* All slots busy for so long; the server's CPU meanwhile is added to the cost. */
 static void run_load(struct load *load, const struct server *server, double seconds, struct cost *cost)
 {
-    double until = now_s(CLOCK_MONOTONIC) + seconds;
+    double until = machine_now_s(CLOCK_MONOTONIC) + seconds;
 
     load->running = true;
     load->done = 0;
-    double begun = now_s(CLOCK_MONOTONIC), cpu = now_s(server->cpu);
+    double begun = machine_now_s(CLOCK_MONOTONIC), cpu = machine_now_s(server->cpu);
     for (int i = 0; i < CHANNELS * STREAMS; i++) {
         slots[i] = (struct slot){ .load = load, .channel = i % CHANNELS };
         issue(&slots[i]);
     }
     while (load->in_flight > 0) {
         grpc_event event = grpc_completion_queue_next(load->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
-        if (now_s(CLOCK_MONOTONIC) >= until)
+        if (machine_now_s(CLOCK_MONOTONIC) >= until)
             load->running = false;
         finished(event.tag);
     }
     if (cost) {
-        cost->cpu_s += now_s(server->cpu) - cpu;
-        cost->wall_s += now_s(CLOCK_MONOTONIC) - begun;
+        cost->cpu_s += machine_now_s(server->cpu) - cpu;
+        cost->wall_s += machine_now_s(CLOCK_MONOTONIC) - begun;
         cost->calls += load->done;
     }
     forget_slots(CHANNELS * STREAMS);
@@ -304,17 +228,6 @@ static void tell(const char *what, const struct cost *cost, double alone_us)
     printf("%-30s %6.0f calls/s %6.0f per CPU-second %5.1f us of CPU a call; alone %4.0f us until answered\n", what,
            (double)cost->calls / cost->wall_s, (double)cost->calls / cost->cpu_s,
            cost->cpu_s / (double)cost->calls * 1e6, alone_us);
-}
-
-static void tell_machine(void)
-{
-    struct utsname name;
-    struct statfs fs;
-    uname(&name);
-    statfs(dir, &fs);
-    printf("Linux %s %s, %ld processors, store on file system type 0x%lx; %d connections x %d calls, mutual TLS, "
-           "%d callers and 1 in 100 new\n",
-           name.release, name.machine, sysconf(_SC_NPROCESSORS_ONLN), (long)fs.f_type, CHANNELS, STREAMS, PRINCIPALS);
 }
 
 static void compare(struct server *service, struct server *bare, double seconds)
@@ -383,20 +296,21 @@ int main(int argc, char **argv)
     certs_authority(dir, "ca");
     certs_issue(dir, "ca", "svc-bench");
     certs_issue(dir, "ca", "gateway");
-    tell_machine();
+    machine_print(dir);
+    printf("%d connections x %d calls, mutual TLS, %d callers and 1 in 100 new\n", CHANNELS, STREAMS, PRINCIPALS);
 
-    char *ca = path_in("ca.pem"), *cert = path_in("svc-bench.pem"), *key = path_in("svc-bench.key"),
-         *db = path_in("bench.db");
-    struct server service = { .name = "service" }, bare = { .name = "bare" };
-    spawn(&service, (char *[]){ argv[0], (char *)"service", (char *)"--store-path", db, (char *)"--tls-ca", ca,
-                                (char *)"--tls-cert", cert, (char *)"--tls-key", key, NULL });
-    spawn(&bare, (char *[]){ argv[0], (char *)"bare", ca, cert, key, NULL });
+    char *ca = path_in(dir, "ca.pem"), *cert = path_in(dir, "svc-bench.pem"), *key = path_in(dir, "svc-bench.key"),
+         *db = path_in(dir, "bench.db");
+    struct server service, bare;
+    server_start(&service, (char *[]){ argv[0], (char *)"service", (char *)"--store-path", db, (char *)"--tls-ca", ca,
+                                       (char *)"--tls-cert", cert, (char *)"--tls-key", key, NULL });
+    server_start(&bare, (char *[]){ argv[0], (char *)"bare", ca, cert, key, NULL });
     sleep(1); /* idle means idle: what start has left is done */
     long idle_kb = status_kb(service.pid, "VmRSS:");
     grpc_init();
     compare(&service, &bare, seconds);
-    end(&service);
-    end(&bare);
+    server_stop(&service);
+    server_stop(&bare);
     grpc_shutdown_blocking();
     printf("figure: service_idle_kb %ld kB\nfigure: start_ms %.0f ms\n", idle_kb, service.start_ms);
     free(ca);

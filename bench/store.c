@@ -1,11 +1,11 @@
 /* What a unit of work costs: 'place order' of eight inserts, through the store with commits shared and not, beside
  * SQLite driven by one bare loop: bench/store [--seconds N]. */
 #include "mesh/store/store.h"
+#include "bench/machine.h"
 #include "mesh/base/id.h"
 #include "mesh/base/say.h"
 #include "tests/mesh/threads_port.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -152,17 +151,10 @@ static double cpu_s(void)
     return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static void wait_s(double seconds)
 {
-    double end = now_s() + seconds;
-    while (now_s() < end && !atomic_load(&interrupted))
+    double end = machine_now_s(CLOCK_MONOTONIC) + seconds;
+    while (machine_now_s(CLOCK_MONOTONIC) < end && !atomic_load(&interrupted))
         nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
 }
 
@@ -194,7 +186,7 @@ static void run_store(const char *path, double seconds, size_t n_submitters, siz
     b.submitters = calloc(n_submitters, sizeof(*b.submitters));
     must(b.submitters != NULL, "calloc");
 
-    double cpu = cpu_s(), wall = now_s();
+    double cpu = cpu_s(), wall = machine_now_s(CLOCK_MONOTONIC);
     for (size_t i = 0; i < n_submitters; i++) {
         struct submitter *s = &b.submitters[i];
         s->bench = &b;
@@ -203,7 +195,7 @@ static void run_store(const char *path, double seconds, size_t n_submitters, siz
     }
     wait_s(seconds);
     result->txns += (double)atomic_load(&b.placed);
-    result->wall_s += now_s() - wall;
+    result->wall_s += machine_now_s(CLOCK_MONOTONIC) - wall;
     result->cpu_s += cpu_s() - cpu;
 
     atomic_store(&b.ending, true);
@@ -294,8 +286,8 @@ static void run_bare(const char *path, double seconds, size_t orders_per_commit,
     };
 
     struct order *order = calloc(1, sizeof(*order));
-    double cpu = cpu_s(), wall = now_s(), end = wall + seconds;
-    while (now_s() < end && !atomic_load(&interrupted)) {
+    double cpu = cpu_s(), wall = machine_now_s(CLOCK_MONOTONIC), end = wall + seconds;
+    while (machine_now_s(CLOCK_MONOTONIC) < end && !atomic_load(&interrupted)) {
         step(s[BEGIN]);
         for (size_t i = 0; i < orders_per_commit; i++) {
             make_order(port, order);
@@ -304,7 +296,7 @@ static void run_bare(const char *path, double seconds, size_t orders_per_commit,
         step(s[COMMIT]);
         result->txns += (double)orders_per_commit;
     }
-    result->wall_s += now_s() - wall;
+    result->wall_s += machine_now_s(CLOCK_MONOTONIC) - wall;
     result->cpu_s += cpu_s() - cpu;
 
     free(order);
@@ -313,52 +305,6 @@ static void run_bare(const char *path, double seconds, size_t orders_per_commit,
     sqlite3_close(db);
     threads_port_destroy(port);
     remove_database(path);
-}
-
-/* --- the machine --- */
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double fsync_us(const char *path)
-{
-    double times[100];
-    char page[4096] = { 0 };
-    int fd = open(path, O_RDWR | O_CREAT, 0600);
-    must(fd >= 0, "open");
-    for (size_t i = 0; i < 100; i++) {
-        double start = now_s();
-        must(write(fd, page, sizeof(page)) == sizeof(page) && fdatasync(fd) == 0, "fdatasync");
-        times[i] = (now_s() - start) * 1e6;
-    }
-    close(fd);
-    unlink(path);
-    qsort(times, 100, sizeof(times[0]), by_value);
-    return times[50];
-}
-
-/* The mount with the longest prefix of the path. */
-static void print_file_system(const char *path)
-{
-    char device[256], point[256], type[64], best[64] = "?";
-    size_t longest = 0;
-    FILE *mounts = fopen("/proc/mounts", "r");
-    while (mounts && fscanf(mounts, "%255s %255s %63s %*[^\n]", device, point, type) == 3) {
-        size_t n = strlen(point);
-        if (n < longest || strncmp(path, point, n) != 0)
-            continue;
-        longest = n;
-        memcpy(best, type, sizeof(best));
-    }
-    if (mounts)
-        fclose(mounts);
-    struct utsname system;
-    uname(&system);
-    printf("on %s (%s), %ld processors, Linux %s, SQLite %s\n", path, best, sysconf(_SC_NPROCESSORS_ONLN),
-           system.release, sqlite3_libversion());
 }
 
 /* --- contenders --- */
@@ -407,8 +353,8 @@ int main(int argc, char **argv)
     snprintf(dir, sizeof(dir), "%s/bench-store-XXXXXX", tmp ? tmp : "/var/tmp");
     must(mkdtemp(dir) != NULL, dir);
     snprintf(path, sizeof(path), "%s/db", dir);
-    print_file_system(dir);
-    double sync_us = fsync_us(path);
+    machine_print(dir);
+    double sync_us = machine_sync_us(dir);
     printf("fdatasync of one page: %.0f us (median of 100)\n\n", sync_us);
 
     struct result results[N_CONTENDERS] = { 0 };

@@ -98,9 +98,9 @@ static int end_due(struct txn *txn, void *arg)
     struct expiry *expiry = arg;
     struct rows rows;
     int r = txn_query(txn, &rows,
-                      "DELETE FROM reservation_expiry WHERE (order_id, holder, operation_id) IN (SELECT order_id, "
-                      "holder, operation_id FROM reservation_expiry WHERE expire_us <= $1 ORDER BY expire_us LIMIT $2) "
-                      "RETURNING holder, operation_id",
+                      "UPDATE reservation SET expire_us = 0 WHERE (holder, operation_id) IN (SELECT holder, "
+                      "operation_id FROM reservation WHERE expire_us > 0 AND expire_us <= $1 "
+                      "ORDER BY expire_us LIMIT $2) RETURNING holder, operation_id",
                       I(expiry->asked_us), I(ENDS_MAX));
     if (r < 0)
         return r;
@@ -213,7 +213,8 @@ static int run_look(struct txn *txn, void *arg)
 {
     struct expiry *expiry = arg;
     struct rows rows;
-    int r = txn_query(txn, &rows, "SELECT 1 FROM reservation_expiry WHERE expire_us <= $1 LIMIT 1", I(txn->now_us));
+    int r = txn_query(txn, &rows, "SELECT 1 FROM reservation WHERE expire_us > 0 AND expire_us <= $1 LIMIT 1",
+                      I(txn->now_us));
     if (r < 0)
         return r;
     expiry->due = rows.n > 0;

@@ -176,23 +176,31 @@ int holding_end(struct holdings *holdings, struct holding *holding, enum taking 
 
 /* --- writing back --- */
 
+/* What holds nothing any more, or of what something is on its way, does not expire. */
+static bool may_expire(const struct holding *holding)
+{
+    return !holding->shipped && holding_open(holding);
+}
+
 static int write_parted(struct holdings *holdings)
 {
+    enum { COLUMNS = 3 };
     size_t n = 0;
-    struct value *values = arena_alloc(holdings->txn->arena, holdings->n * 2 * sizeof(*values));
+    struct value *values = arena_alloc(holdings->txn->arena, holdings->n * COLUMNS * sizeof(*values));
     if (!values)
         return -ENOMEM;
     for (const struct holding *h = holdings->all; h < holdings->all + holdings->n; h++) {
-        if (!h->was_whole || h->whole)
-            continue;
-        values[n++] = T(h->operation.holder);
-        values[n++] = T(h->operation.id);
+        const struct value row[COLUMNS] = { T(h->operation.holder), T(h->operation.id), I(may_expire(h)) };
+        if (h->changed)
+            memcpy(values + n++ * COLUMNS, row, sizeof(row));
     }
-    return txn_post_many(holdings->txn,
-                         "WITH parted (holder, operation_id) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS TEXT))) "
-                         "UPDATE reservation SET released = 1 FROM parted "
-                         "WHERE reservation.holder = parted.holder AND reservation.operation_id = parted.operation_id",
-                         n / 2, 2, values);
+    return txn_post_many(
+        holdings->txn,
+        "WITH parted (holder, operation_id, may_expire) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS TEXT), "
+        "CAST($3 AS BIGINT))) UPDATE reservation SET released = 1, "
+        "expire_us = CASE WHEN parted.may_expire = 1 THEN reservation.expire_us ELSE 0 END FROM parted "
+        "WHERE reservation.holder = parted.holder AND reservation.operation_id = parted.operation_id",
+        n, COLUMNS, values);
 }
 
 static int write_rests(struct holdings *holdings)
@@ -222,33 +230,10 @@ static int write_rests(struct holdings *holdings)
         n, COLUMNS, values);
 }
 
-/* What holds nothing any more, or of what something is on its way, does not expire. */
-static int end_expiries(struct holdings *holdings)
-{
-    enum { COLUMNS = 3 };
-    size_t n = 0;
-    struct value *values = arena_alloc(holdings->txn->arena, holdings->n * COLUMNS * sizeof(*values));
-    if (!values)
-        return -ENOMEM;
-    for (const struct holding *h = holdings->all; h < holdings->all + holdings->n; h++) {
-        if (!h->changed || (!h->shipped && holding_open(h)))
-            continue;
-        const struct value row[COLUMNS] = { T(h->order_id), T(h->operation.holder), T(h->operation.id) };
-        memcpy(values + n++ * COLUMNS, row, sizeof(row));
-    }
-    return txn_post_many(holdings->txn,
-                         "WITH over (order_id, holder, operation_id) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS TEXT), "
-                         "CAST($3 AS TEXT))) DELETE FROM reservation_expiry "
-                         "WHERE (order_id, holder, operation_id) IN (SELECT order_id, holder, operation_id FROM over)",
-                         n, COLUMNS, values);
-}
-
 int holdings_close(struct holdings *holdings)
 {
     int r = book_close(&holdings->book);
     if (r == 0)
         r = write_parted(holdings);
-    if (r == 0)
-        r = write_rests(holdings);
-    return r < 0 ? r : end_expiries(holdings);
+    return r < 0 ? r : write_rests(holdings);
 }

@@ -30,12 +30,12 @@ struct slice {
     size_t n, n_lines;
     struct want **wants; /* of each item */
     size_t *n_wants;
-    struct value *reservations, *expiries; /* rows, see write_reservations */
-    size_t n_reservations, n_expiries;
+    struct value *reservations; /* rows, see write_reservations */
+    size_t n_reservations;
     struct held *held;
     size_t n_held, max_held;
 };
-enum { RESERVATION_COLUMNS = 6, EXPIRY_COLUMNS = 4 };
+enum { RESERVATION_COLUMNS = 7 };
 
 static int compare_wants(const void *a, const void *b)
 {
@@ -72,8 +72,7 @@ static int open_slice(struct slice *slice)
     slice->wants = arena_alloc(arena, slice->n * sizeof(*slice->wants));
     slice->n_wants = arena_alloc(arena, slice->n * sizeof(*slice->n_wants));
     slice->reservations = arena_alloc(arena, slice->n * RESERVATION_COLUMNS * sizeof(*slice->reservations));
-    slice->expiries = arena_alloc(arena, slice->n * EXPIRY_COLUMNS * sizeof(*slice->expiries));
-    if (!skus || !slice->wants || !slice->n_wants || !slice->reservations || !slice->expiries)
+    if (!skus || !slice->wants || !slice->n_wants || !slice->reservations)
         return -ENOMEM;
 
     size_t n = 0;
@@ -180,20 +179,26 @@ static int tell_allocations(struct rpc_item *item, const struct held *held, size
 static void add_reservation(struct slice *slice, const struct rpc_item *item, const char *reservation_id)
 {
     const ReserveStockRequest *req = item->in;
-    const char *holder = rpc_caller(item->call)->subject;
     const struct value row[RESERVATION_COLUMNS] = {
-        T(holder), T(req->request_id), T(reservation_id), T(req->order_id), I(0), I(slice->txn->now_us),
-    };
-    memcpy(slice->reservations + slice->n_reservations++ * RESERVATION_COLUMNS, row, sizeof(row));
-    if (req->expire_time_us == 0)
-        return;
-    const struct value expiry[EXPIRY_COLUMNS] = {
-        T(req->order_id),
-        T(holder),
+        T(rpc_caller(item->call)->subject),
         T(req->request_id),
+        T(reservation_id),
+        T(req->order_id),
+        I(0),
+        I(slice->txn->now_us),
         I(req->expire_time_us),
     };
-    memcpy(slice->expiries + slice->n_expiries++ * EXPIRY_COLUMNS, expiry, sizeof(expiry));
+    memcpy(slice->reservations + slice->n_reservations++ * RESERVATION_COLUMNS, row, sizeof(row));
+}
+
+/* So that whoever hears of the order finds what is reserved for it. */
+static int check_ids(struct rpc_item *item)
+{
+    const ReserveStockRequest *req = item->in;
+    if (req->expire_time_us == 0 || strncmp(req->request_id, req->order_id, strlen(req->order_id)) == 0)
+        return 0;
+    return rpc_fail_field(item->call, "request_id", "REQUEST_ID_NOT_OF_ORDER",
+                          "of what may expire it begins with the order's id");
 }
 
 static int grant(struct slice *slice, size_t i)
@@ -201,6 +206,9 @@ static int grant(struct slice *slice, size_t i)
     struct rpc_item *item = &slice->items[i];
     ReserveStockResponse *ret = item->out;
     size_t shortages = 0, first = slice->n_held;
+    item->result = check_ids(item);
+    if (item->result < 0)
+        return 0;
     for (size_t w = 0; w < slice->n_wants[i]; w++)
         shortages += is_short(book_find(&slice->book, slice->wants[i][w].sku), slice->wants[i][w].quantity);
     if (shortages)
@@ -235,14 +243,9 @@ static int write_reservations(struct slice *slice)
     }
 
     int r = txn_post_many(slice->txn,
-                          "INSERT INTO reservation (holder, operation_id, reservation_id, order_id, released, time_us) "
-                          "VALUES ($1, $2, $3, $4, $5, $6)",
+                          "INSERT INTO reservation (holder, operation_id, reservation_id, order_id, released, time_us, "
+                          "expire_us) VALUES ($1, $2, $3, $4, $5, $6, $7)",
                           slice->n_reservations, RESERVATION_COLUMNS, slice->reservations);
-    if (r == 0)
-        r = txn_post_many(slice->txn,
-                          "INSERT INTO reservation_expiry (order_id, holder, operation_id, expire_us) "
-                          "VALUES ($1, $2, $3, $4)",
-                          slice->n_expiries, EXPIRY_COLUMNS, slice->expiries);
     if (r < 0)
         return r;
     return txn_post_many(slice->txn,

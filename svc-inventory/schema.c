@@ -84,13 +84,7 @@ const struct migration inventory_migrations[] = {
     { 3, "life of reservations",
       "ALTER TABLE reservation_line ADD COLUMN rest {int} NOT NULL DEFAULT 0 CHECK (rest >= 0);\n"
       "CREATE INDEX reservation_line_rest ON reservation_line (sku, location_id) WHERE rest > 0;\n"
-      "CREATE TABLE reservation_expiry (\n" /* those that end by themselves unless their orders are confirmed */
-      "    order_id {text} NOT NULL,\n"
-      "    holder {text} NOT NULL,\n"
-      "    operation_id {text} NOT NULL,\n"
-      "    expire_us {int} NOT NULL CHECK (expire_us > 0),\n"
-      "    PRIMARY KEY (order_id, holder, operation_id)\n"
-      ") {clustered};\n"
-      "CREATE INDEX reservation_expiry_due ON reservation_expiry (expire_us)" },
+      "ALTER TABLE reservation ADD COLUMN expire_us {int} NOT NULL DEFAULT 0;\n" /* 0: not any more, or never */
+      "CREATE INDEX reservation_expiring ON reservation (expire_us) WHERE expire_us > 0" },
     {}
 };

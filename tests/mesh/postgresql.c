@@ -72,9 +72,9 @@ static int make_cluster(struct postgresql *server)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
 }
 
-static int start_server(struct postgresql *server)
+static int start_server(struct postgresql *server, char *fsync)
 {
-    char *argv[] = { "postgres", "-D", "data", "-k", server->dir, "-c", "listen_addresses=", "-c", "fsync=off", NULL };
+    char *argv[] = { "postgres", "-D", "data", "-k", server->dir, "-c", "listen_addresses=", "-c", fsync, NULL };
     int fds[2];
     if (pipe(fds) != 0)
         return -errno;
@@ -91,7 +91,7 @@ static int start_server(struct postgresql *server)
     return -EIO;
 }
 
-int postgresql_start(struct postgresql **ret_server)
+static int start(char *fsync, struct postgresql **ret_server)
 {
     struct postgresql *server = calloc(1, sizeof(*server));
     int r = server ? find_binaries(server) : -ENOMEM;
@@ -105,13 +105,23 @@ int postgresql_start(struct postgresql **ret_server)
     if (r == 0)
         r = make_cluster(server);
     if (r == 0)
-        r = start_server(server);
+        r = start_server(server, fsync);
     if (r < 0) {
         postgresql_stop(server);
         return -EIO;
     }
     *ret_server = server;
     return 0;
+}
+
+int postgresql_start(struct postgresql **ret_server)
+{
+    return start("fsync=off", ret_server);
+}
+
+int postgresql_start_durable(struct postgresql **ret_server)
+{
+    return start("fsync=on", ret_server);
 }
 
 PGconn *postgresql_connect(struct postgresql *server)

@@ -70,7 +70,7 @@ const struct law laws[] = {
     { ALWAYS, "an order has one reservation",
       "SELECT order_id FROM reservation WHERE released = 0 GROUP BY order_id HAVING count(*) > 1" },
     { AT_REST, "only the goods of orders that nobody has decided about may expire",
-      "SELECT order_id FROM reservation_expiry JOIN o.sales_order USING (order_id) WHERE state <> 1" },
+      "SELECT order_id FROM reservation JOIN o.sales_order USING (order_id) WHERE expire_us > 0 AND state <> 1" },
     { ALWAYS, "what has expired is told once",
       "SELECT key FROM main.event_log WHERE type = 3 GROUP BY key HAVING count(*) > 1" },
     { ALWAYS, "an acknowledged correction of stock is in the journal as it was acknowledged",

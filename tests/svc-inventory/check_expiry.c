@@ -149,6 +149,44 @@ START_TEST(nothing_ends_while_the_consumer_stands_still)
 }
 END_TEST
 
+/* Its confirmation would not find it. */
+START_TEST(what_may_expire_has_an_id_of_its_order)
+{
+    open_shop(1);
+    stock(&s, "CUP", "L1", 5);
+    ReserveStockRequest req = OMS__INVENTORY__V1__RESERVE_STOCK_REQUEST__INIT;
+    ReserveLine line = OMS__INVENTORY__V1__RESERVE_STOCK_REQUEST__LINE__INIT, *lines[] = { &line };
+    line.sku = "CUP";
+    line.quantity = 1;
+    req.request_id = "o-1-reserve";
+    req.order_id = "o1";
+    req.lines = lines;
+    req.n_lines = 1;
+    req.expire_time_us = in(SECOND);
+    ck_refused(ask(&s, &order_process, "ReserveStock", &req), RPC_INVALID_ARGUMENT, "REQUEST_ID_NOT_OF_ORDER",
+               "request_id");
+    ck_assert_int_eq(RESERVED, 0);
+    req.expire_time_us = 0;
+    get(&s, &order_process, "ReserveStock", &req);
+    shop_close(&s);
+}
+END_TEST
+
+/* o1 is confirmed, and not what only begins as it does. */
+START_TEST(a_confirmation_keeps_its_own_order_only)
+{
+    open_shop(1);
+    stock(&s, "CUP", "L1", 5);
+    reserve_for("o1", 10 * SECOND, WANTS({ "CUP", 1 }));
+    reserve_for("o11", 10 * SECOND, WANTS({ "CUP", 1 }));
+    tell_confirmed("o1");
+    world_run(s.world, 20 * SECOND);
+    ck_assert_int_eq(RESERVED, 1);
+    ck_assert_int_eq(NUMBER(&s, s.inventory, "SELECT COUNT(*) FROM event_log WHERE type = 3 AND key = 'o11'"), 1);
+    shop_close(&s);
+}
+END_TEST
+
 START_TEST(only_what_is_left_expires)
 {
     open_shop(1);
@@ -230,5 +268,5 @@ END_TEST
 
 SUITE("expiry", 180, a_reservation_ends_when_its_time_is_over_and_not_before, a_confirmed_order_keeps_its_goods,
       a_confirmation_that_is_heard_of_late_counts, nothing_ends_while_the_consumer_stands_still,
-      only_what_is_left_expires, of_what_a_part_is_on_its_way_nothing_expires, hundreds_end_together,
-      a_crash_at_any_moment_ends_each_once)
+      what_may_expire_has_an_id_of_its_order, a_confirmation_keeps_its_own_order_only, only_what_is_left_expires,
+      of_what_a_part_is_on_its_way_nothing_expires, hundreds_end_together, a_crash_at_any_moment_ends_each_once)

@@ -7,7 +7,7 @@ extern struct shop s;
 
 #define ON_HAND  NUMBER(&s, s.inventory, "SELECT COALESCE(SUM(on_hand), 0) FROM stock")
 #define RESERVED NUMBER(&s, s.inventory, "SELECT COALESCE(SUM(reserved), 0) FROM stock")
-#define EXPIRING NUMBER(&s, s.inventory, "SELECT COUNT(*) FROM reservation_expiry")
+#define EXPIRING NUMBER(&s, s.inventory, "SELECT COUNT(*) FROM reservation WHERE expire_us > 0")
 
 /* CUP and MUG are stocked, POST is not; locations L1 and L2. */
 void open_shop(uint64_t seed);

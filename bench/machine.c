@@ -1,0 +1,119 @@
+#include "bench/machine.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+double machine_now_s(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* The mount with the longest prefix of the path. */
+void machine_print(const char *dir)
+{
+    char device[256], point[256], type[64], best[64] = "?";
+    size_t longest = 0;
+    FILE *mounts = fopen("/proc/mounts", "re");
+    while (mounts && fscanf(mounts, "%255s %255s %63s %*[^\n]", device, point, type) == 3) {
+        size_t n = strlen(point);
+        if (n < longest || strncmp(dir, point, n) != 0)
+            continue;
+        longest = n;
+        memcpy(best, type, sizeof(best));
+    }
+    if (mounts)
+        fclose(mounts);
+    struct utsname system;
+    uname(&system);
+    printf("on %s (%s), %ld processors, Linux %s, SQLite %s\n", dir, best, sysconf(_SC_NPROCESSORS_ONLN),
+           system.release, sqlite3_libversion());
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double machine_sync_us(const char *dir)
+{
+    double times[100];
+    char page[4096] = { 0 }, *path = path_in(dir, "sync");
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    for (size_t i = 0; i < 100; i++) {
+        double start = machine_now_s(CLOCK_MONOTONIC);
+        if (write(fd, page, sizeof(page)) != sizeof(page) || fdatasync(fd) != 0) {
+            perror(path);
+            exit(EXIT_FAILURE);
+        }
+        times[i] = (machine_now_s(CLOCK_MONOTONIC) - start) * 1e6;
+    }
+    close(fd);
+    unlink(path);
+    free(path);
+    qsort(times, 100, sizeof(times[0]), by_value);
+    return times[50];
+}
+
+void server_start(struct server *server, char *const *argv)
+{
+    int out[2];
+    char line[2048] = "", *at = NULL;
+
+    if (pipe2(out, O_CLOEXEC) < 0)
+        abort();
+    double begun = machine_now_s(CLOCK_MONOTONIC);
+    server->pid = fork();
+    if (server->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        dup2(out[1], STDERR_FILENO);
+        execv("/proc/self/exe", argv);
+        _exit(127);
+    }
+    close(out[1]);
+    server->said = fdopen(out[0], "r");
+    while (!at && fgets(line, sizeof(line), server->said))
+        at = strstr(line, "\"serving\"") ? strstr(line, "\"port\":") : NULL;
+    if (!at) {
+        fprintf(stderr, "%s did not start: %s\n", argv[1], line);
+        exit(EXIT_FAILURE);
+    }
+    server->start_ms = (machine_now_s(CLOCK_MONOTONIC) - begun) * 1e3;
+    server->port = atoi(at + strlen("\"port\":"));
+    clock_getcpuclockid(server->pid, &server->cpu);
+}
+
+void server_stop(struct server *server)
+{
+    kill(server->pid, SIGTERM);
+    waitpid(server->pid, NULL, 0);
+    fclose(server->said);
+}
+
+char *path_in(const char *dir, const char *name)
+{
+    char *path;
+    if (asprintf(&path, "%s/%s", dir, name) < 0)
+        abort();
+    return path;
+}
+
+char *read_in(const char *dir, const char *name)
+{
+    char *path = path_in(dir, name), *text = calloc(1, 65536);
+    FILE *file = fopen(path, "re");
+    if (!file || fread(text, 1, 65535, file) == 0)
+        abort();
+    fclose(file);
+    free(path);
+    return text;
+}
