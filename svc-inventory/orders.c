@@ -2,21 +2,34 @@
 #include "svc-inventory/inventory.h"
 
 #include <errno.h>
+#include <string.h>
 
-/* Its reservations' ids begin with its own. */
-static int keep(struct txn *txn, const struct log_entry *entry, const void *payload)
+/* All of the entries are confirmations. An order's reservations have ids that begin with its own. */
+static int keep(struct txn *txn, const struct log_entry *entries, const void *const *payloads, size_t n)
 {
-    const char *behind = arena_printf(txn->arena, "%s\U0010ffff", entry->key);
-    if (!behind)
+    enum { COLUMNS = 3 };
+    struct value *values = arena_alloc(txn->arena, n * COLUMNS * sizeof(*values));
+    if (!values)
         return -ENOMEM;
-    return txn_post(txn,
-                    "UPDATE reservation SET expire_us = 0 WHERE holder = $1 AND operation_id >= $2 "
-                    "AND operation_id < $3 AND order_id = $2 AND expire_us > 0",
-                    T(ORDERS_SOURCE), T(entry->key), T(behind));
+    for (size_t i = 0; i < n; i++) {
+        const char *behind = arena_printf(txn->arena, "%s\U0010ffff", entries[i].key);
+        const struct value row[COLUMNS] = { T(ORDERS_SOURCE), T(entries[i].key), T(behind) };
+        if (!behind)
+            return -ENOMEM;
+        memcpy(values + i * COLUMNS, row, sizeof(row));
+    }
+    return txn_post_many(txn,
+                         "WITH confirmed (holder, order_id, behind) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS TEXT), "
+                         "CAST($3 AS TEXT))) UPDATE reservation SET expire_us = 0 FROM confirmed "
+                         "WHERE reservation.holder = confirmed.holder "
+                         "AND reservation.operation_id >= confirmed.order_id "
+                         "AND reservation.operation_id < confirmed.behind "
+                         "AND reservation.order_id = confirmed.order_id AND reservation.expire_us > 0",
+                         n, COLUMNS, values);
 }
 
 static const struct consumed events[] = {
-    { OMS__EVENT__V1__EVENT_TYPE__ORDER_CONFIRMED, &oms__event__v1__order_state_changed__descriptor, keep },
+    { OMS__EVENT__V1__EVENT_TYPE__ORDER_CONFIRMED, &oms__event__v1__order_state_changed__descriptor, NULL },
     { OMS__EVENT__V1__EVENT_TYPE__ORDER_PLACED, NULL, NULL },
     { OMS__EVENT__V1__EVENT_TYPE__ORDER_REJECTED, NULL, NULL },
     { OMS__EVENT__V1__EVENT_TYPE__ORDER_CANCELLING, NULL, NULL },
@@ -26,6 +39,6 @@ static const struct consumed events[] = {
     {},
 };
 const struct consumer inventory_consumers[] = {
-    { ORDERS_CONSUMER, ORDERS_SOURCE, events },
+    { ORDERS_CONSUMER, ORDERS_SOURCE, events, .apply_all = keep },
     {},
 };
