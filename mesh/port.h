@@ -1,6 +1,6 @@
-/* The only road from services and mesh logic to lanes, clocks, chance, other processes and Redis.
+/* The only road from services and mesh logic to lanes, clocks, chance, other processes, Redis and whoever is outside.
  *
- * A real process has threads, C core and libuv behind it (mesh/real.c); the simulator has one thread and a
+ * A real process has threads, C core, libuv and libcurl behind it (mesh/run/real.c); the simulator has one thread and a
  * seed (tests/sim). Nothing else in services, mesh/log, mesh/outbox or the dispatcher may call time(), rand(),
  * sockets or threads. Every function may be called on any lane unless it says otherwise.
  *

@@ -1,8 +1,9 @@
 /* The outbox: what must happen elsewhere or later, written in the transaction that wants it.
  *
- * Commands go to other services' methods, timers come back to this one. Order is kept per (destination, key). The relay
- * (relay.c, loop lane) delivers in batches by mesh.v1.Deliver; each outcome comes back into a transaction of this
- * service together with the deletion of the row: at-least-once delivery and operation ids make one effect. */
+ * Commands go to other services' methods or to somebody outside the mesh, timers come back to this one. Order is kept
+ * per (destination, key). The relay (relay.c, loop lane) delivers to services in batches by mesh.v1.Deliver, to the
+ * outside one by one by port->fetch; each outcome comes back into a transaction of this service together with the
+ * deletion of the row: at-least-once delivery and operation ids make one effect. */
 #pragma once
 
 #include "mesh/rpc/rpc.h"

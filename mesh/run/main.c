@@ -21,6 +21,8 @@ static struct option common_options[] = {
     { "store-path", OPTION_TEXT, NULL, "the SQLite file; by default NAME.db in the working directory" },
     { "peers", OPTION_TEXT, "", "other processes: svc-order=127.0.0.1:7101+127.0.0.1:7111,svc-x=dns:///svc-x:7100" },
     { "redis", OPTION_TEXT, "", "host:port of the shared cache; without it everything is slower and nothing is wrong" },
+    { "outside", OPTION_TEXT, "",
+      "whoever is outside: processor=https://pay.example,mail=smtp://10.0.0.5 or file:///folder" },
     { "tls-ca", OPTION_TEXT, NULL, "PEM file of the mesh's CA; without it the mesh is spoken to in the clear" },
     { "tls-cert", OPTION_TEXT, NULL, "PEM file of this process's certificate (spiffe://ordermesh/NAME)" },
     { "tls-key", OPTION_TEXT, NULL, "PEM file of its key" },
@@ -67,6 +69,7 @@ static void after_drain(struct task *task)
 {
     struct process *p = (struct process *)((char *)task - offsetof(struct process, drained));
     service_stop(p->service, on_stopped, p);
+    real_port_hang_up(p->real); /* it is asked again under the same key */
 }
 
 static void on_drained(void *arg)
@@ -101,6 +104,7 @@ static int open_port(struct process *p)
         .peers = text(p, "peers"),
         .tls = { text(p, "tls-ca"), text(p, "tls-cert"), text(p, "tls-key") },
         .redis = text(p, "redis"),
+        .outside = text(p, "outside"),
     };
     return real_port_create(&options, &p->real);
 }

@@ -3,6 +3,7 @@
 
 #include "mesh/base/say.h"
 #include "mesh/cache/cache.h"
+#include "mesh/outside/outside.h"
 #include "mesh/run/timers.h"
 
 #include <errno.h>
@@ -35,6 +36,7 @@ struct real_port {
     struct timers timers;
     struct lane_thread lanes[LANE_COUNT]; /* writer, reader and work only */
     struct cache *cache;
+    struct outside *outside;
     struct rpc_core *core;
     struct queue gathered[LANE_COUNT]; /* rpc lane: what it posted since its last pause */
 };
@@ -273,6 +275,28 @@ static void port_cache(struct port *port, struct cache_op *op)
     port_post(port, LANE_LOOP, &hop->task);
 }
 
+struct fetch_hop {
+    struct task task;
+    struct outside *outside;
+    struct fetch *fetch;
+};
+
+static void submit_fetch(struct task *task)
+{
+    struct fetch_hop hop = *(struct fetch_hop *)task;
+    free(task);
+    outside_submit(hop.outside, hop.fetch);
+}
+
+static void port_fetch(struct port *port, struct fetch *fetch)
+{
+    struct fetch_hop *hop = malloc(sizeof(*hop));
+    if (!hop)
+        abort();
+    *hop = (struct fetch_hop){ { .run = submit_fetch }, ((struct real_port *)port)->outside, fetch };
+    port_post(port, LANE_LOOP, &hop->task);
+}
+
 /* --- life --- */
 
 static int open_loop(struct real_port *real)
@@ -301,6 +325,8 @@ static int open_lanes(struct real_port *real, const struct real_options *options
     int r = cache_create(&real->loop, options->redis ? options->redis : "", &real->cache);
     if (r == -EINVAL)
         say(SAY_ERROR, NULL, "redis wants host:port", SAY_T("redis", options->redis));
+    if (r == 0)
+        r = outside_create(&real->loop, options->outside ? options->outside : "", &real->outside);
     if (r < 0 || !options->process)
         return r;
     r = rpc_core_create(&real->port, options->process, options->peers, &options->tls, &real->core);
@@ -327,6 +353,7 @@ int real_port_create(const struct real_options *options, struct real_port **ret_
         .resume = port_resume,
         .cancel = port_cancel,
         .cache = port_cache,
+        .fetch = port_fetch,
     };
     pthread_mutex_init(&real->lock, NULL);
     queue_init(&real->loop_queue);
@@ -388,6 +415,11 @@ void real_port_stop(struct real_port *real)
     port_post(&real->port, LANE_LOOP, &stop->task);
 }
 
+void real_port_hang_up(struct real_port *real)
+{
+    outside_stop(real->outside);
+}
+
 void real_port_halt(struct real_port *real)
 {
     if (real->halted)
@@ -397,6 +429,8 @@ void real_port_halt(struct real_port *real)
         lane_stop(&real->lanes[lane]);
     cache_destroy(real->cache);
     real->cache = NULL;
+    if (real->outside)
+        outside_stop(real->outside);
     on_async(&real->async);
 }
 
@@ -405,6 +439,7 @@ void real_port_destroy(struct real_port *real)
     if (!real)
         return;
     real_port_halt(real);
+    outside_destroy(real->outside);
     rpc_core_destroy(real->core);
     uv_close((uv_handle_t *)&real->async, NULL);
     timers_finish(&real->timers);

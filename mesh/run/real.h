@@ -11,7 +11,8 @@ struct real_options {
     const char *process; /* its name, or NULL: neither calls nor serves, port->call must not be used */
     const char *peers;   /* see rpc_core_create; NULL: none */
     struct rpc_tls tls;
-    const char *redis; /* host:port; NULL or "": no cache */
+    const char *redis;   /* host:port; NULL or "": no cache */
+    const char *outside; /* who is outside the mesh, and where (mesh/outside/outside.h); NULL or "": nobody */
 };
 
 /* Starts every lane but the loop. 0 or a negative errno after one clear line. */
@@ -22,6 +23,8 @@ struct uv_loop_s *real_port_loop(struct real_port *real);
 /* Runs the loop lane on this thread until real_port_stop. */
 void real_port_run(struct real_port *real);
 void real_port_stop(struct real_port *real); /* any lane */
+/* Loop lane: fetches under way, and all later ones, end with -ECONNRESET. */
+void real_port_hang_up(struct real_port *real);
 /* On the thread of the loop, after it: ends writer, reader and work when they have done what they were given, and the
  * cache, then runs what they posted to the loop. What is posted to any of them later is never run: a store can be
  * closed now. */

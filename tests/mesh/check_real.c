@@ -2,11 +2,15 @@
 #include "mesh/run/real.h"
 #include "tests/suite.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <uv.h>
 
 static struct real_port *open_port(const char *process)
@@ -218,6 +222,125 @@ START_TEST(without_a_cache_every_operation_says_so)
 }
 END_TEST
 
+/* --- whoever is outside --- */
+
+struct errand {
+    struct fetch fetch;
+    struct task task;
+    struct real_port *real;
+    pthread_t begun_on, ended_on;
+    int result, status;
+    bool last; /* stops the loop */
+};
+
+static void fetched(struct fetch *fetch, int result, int status, struct bytes body)
+{
+    struct errand *errand = (struct errand *)fetch;
+    errand->ended_on = pthread_self();
+    errand->result = result;
+    errand->status = status;
+    if (errand->last)
+        real_port_stop(errand->real);
+}
+
+static void begin_errand(struct task *task)
+{
+    struct errand *errand = (struct errand *)((char *)task - offsetof(struct errand, task));
+    struct port *port = real_port(errand->real);
+    errand->begun_on = pthread_self();
+    port->fetch(port, &errand->fetch);
+}
+
+static struct errand make_errand(struct real_port *real, const char *peer, bool last)
+{
+    return (struct errand){ .fetch = { .peer = peer,
+                                       .verb = "PUT",
+                                       .path = "mail",
+                                       .body = { (const uint8_t *)"mail", 4 },
+                                       .timeout_us = 10000000,
+                                       .done = fetched },
+                            .task.run = begin_errand,
+                            .real = real,
+                            .result = 1,
+                            .last = last };
+}
+
+START_TEST(a_fetch_from_any_lane_ends_on_the_loop)
+{
+    char folder[] = "/tmp/check_real.XXXXXX", outside[64], path[64];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(outside, sizeof(outside), "mail=file://%s", folder);
+    snprintf(path, sizeof(path), "%s/mail", folder);
+    for (enum lane lane = LANE_RPC; lane < LANE_COUNT; lane++) {
+        struct real_port *real;
+        const struct real_options options = { .process = "svc-test", .outside = outside };
+        ck_assert_int_eq(real_port_create(&options, &real), 0);
+        struct errand errand = make_errand(real, "mail", true);
+        real_port(real)->post(real_port(real), lane, &errand.task);
+        real_port_run(real);
+        ck_assert_int_eq(errand.result, 0);
+        ck_assert_int_eq(errand.status, 200);
+        ck_assert(pthread_equal(errand.ended_on, pthread_self()));
+        ck_assert(!pthread_equal(errand.begun_on, pthread_self()));
+        ck_assert_int_eq(unlink(path), 0);
+        real_port_destroy(real);
+    }
+    ck_assert_int_eq(rmdir(folder), 0);
+}
+END_TEST
+
+START_TEST(without_anybody_outside_every_fetch_says_so)
+{
+    struct real_port *real = open_port(NULL);
+    struct port *port = real_port(real);
+    struct errand errand = make_errand(real, "mail", true);
+    port->fetch(port, &errand.fetch);
+    ck_assert_int_eq(errand.result, 1);
+    real_port_run(real);
+    ck_assert_int_eq(errand.result, -ENOSYS);
+    real_port_destroy(real);
+}
+END_TEST
+
+/* A socket that takes connections and never says anything. */
+START_TEST(a_hang_up_ends_what_is_under_way_and_what_comes_later)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, len), 0);
+    ck_assert_int_eq(listen(fd, 8), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    char outside[64];
+    snprintf(outside, sizeof(outside), "mail=http://127.0.0.1:%d", ntohs(address.sin_port));
+
+    struct real_port *real;
+    ck_assert_int_eq(real_port_create(&(struct real_options){ .outside = outside }, &real), 0);
+    struct port *port = real_port(real);
+    struct errand first = make_errand(real, "mail", false), later = make_errand(real, "mail", true);
+    struct alarm soon = { { .fire = ring }, real, 0, &(int){ 0 }, -1, true };
+    first.fetch.path = later.fetch.path = "/mail";
+    port->fetch(port, &first.fetch);
+    port->timer_start(port, &soon.timer, 10000);
+    real_port_run(real);
+    ck_assert_int_eq(first.result, 1);
+    real_port_hang_up(real);
+    ck_assert_int_eq(first.result, -ECONNRESET);
+    port->fetch(port, &later.fetch);
+    real_port_run(real);
+    ck_assert_int_eq(later.result, -ECONNRESET);
+    real_port_destroy(real);
+    close(fd);
+}
+END_TEST
+
+START_TEST(who_is_outside_must_be_somewhere)
+{
+    struct real_port *real;
+    ck_assert_int_eq(real_port_create(&(struct real_options){ .outside = "mail=nowhere" }, &real), -EINVAL);
+}
+END_TEST
+
 START_TEST(a_malformed_peer_is_refused_at_start)
 {
     static const char *const wrong[] = {
@@ -235,4 +358,6 @@ END_TEST
 SUITE("real", 30, tasks_of_one_lane_run_in_order_on_every_other, a_lane_is_always_the_same_thread_and_never_anothers,
       timers_fire_in_the_order_they_are_due_and_never_early,
       a_stopped_timer_does_not_fire_and_a_restarted_one_fires_once, random_bytes_do_not_repeat,
-      without_a_cache_every_operation_says_so, a_malformed_peer_is_refused_at_start)
+      without_a_cache_every_operation_says_so, a_fetch_from_any_lane_ends_on_the_loop,
+      without_anybody_outside_every_fetch_says_so, a_hang_up_ends_what_is_under_way_and_what_comes_later,
+      who_is_outside_must_be_somewhere, a_malformed_peer_is_refused_at_start)

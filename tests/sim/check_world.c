@@ -3,6 +3,7 @@
 #include "tests/sim/world.h"
 #include "tests/suite.h"
 
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
@@ -502,6 +503,151 @@ START_TEST(the_cache_keeps_the_newer_value_until_it_forgets)
 }
 END_TEST
 
+/* --- outside --- */
+
+struct visit {
+    struct fetch fetch;
+    struct world *w;
+    int ended, result, status;
+    size_t len;
+    int64_t end_us;
+};
+
+static struct {
+    int asked;
+    int64_t at_us;
+    struct outside_answer answer;
+} bank;
+
+static void bank_answers(void *arg, int64_t now_us, const struct fetch *fetch, struct outside_answer *ret_answer)
+{
+    ck_assert_ptr_eq(arg, &bank);
+    ck_assert_str_eq(fetch->path, "/v1/book");
+    ck_assert_str_eq(fetch->idempotency_key, "key");
+    ck_assert_uint_eq(fetch->body.len, 4);
+    ck_assert_int_eq(ret_answer->status, 200);
+    bank.asked++;
+    bank.at_us = now_us;
+    *ret_answer = bank.answer;
+}
+
+static void visited(struct fetch *fetch, int result, int status, struct bytes body)
+{
+    struct visit *v = (struct visit *)fetch;
+    v->ended++;
+    v->result = result;
+    v->status = status;
+    v->len = body.len;
+    v->end_us = world_now(v->w);
+}
+
+static void visit(struct visit *v, struct node *node, const char *peer)
+{
+    *v = (struct visit){ .fetch = { .peer = peer,
+                                    .verb = "POST",
+                                    .path = "/v1/book",
+                                    .idempotency_key = "key",
+                                    .body = { (const uint8_t *)"body", 4 },
+                                    .timeout_us = 1000000,
+                                    .done = visited },
+                         .w = node_world(node) };
+    node_port(node)->fetch(node_port(node), &v->fetch);
+    ck_assert_int_eq(v->ended, 0);
+}
+
+static int visit_ends(struct visit *v)
+{
+    while (!v->ended)
+        ck_assert(world_step(v->w));
+    world_run(v->w, 100000000);
+    ck_assert_int_eq(v->ended, 1);
+    return v->result;
+}
+
+static struct node *begin_outside(uint64_t seed)
+{
+    struct world *w = world_create(seed);
+    bank.answer = (struct outside_answer){ .status = 201, .body = { (const uint8_t *)"paid", 4 } };
+    bank.asked = 0;
+    world_outside(w, "bank", bank_answers, &bank);
+    return node_create(w, "client");
+}
+
+START_TEST(whoever_is_outside_answers_as_he_likes)
+{
+    struct node *n = begin_outside(20);
+    struct visit v;
+
+    bank.answer.delay_us = 500000;
+    visit(&v, n, "bank");
+    ck_assert_int_eq(visit_ends(&v), 0);
+    ck_assert_int_eq(v.status, 201);
+    ck_assert_uint_eq(v.len, 4);
+    ck_assert_int_gt(bank.at_us, 0);
+    ck_assert_int_ge(v.end_us, bank.at_us + 500000);
+    bank.answer.delay_us = 2000000;
+    visit(&v, n, "bank");
+    ck_assert_int_eq(visit_ends(&v), -ETIMEDOUT);
+    bank.answer = (struct outside_answer){ .silent = true };
+    visit(&v, n, "bank");
+    ck_assert_int_eq(visit_ends(&v), -ETIMEDOUT);
+    bank.answer = (struct outside_answer){ .dropped = true };
+    visit(&v, n, "bank");
+    ck_assert_int_eq(visit_ends(&v), -ECONNRESET);
+    ck_assert_int_eq(bank.asked, 4);
+    world_outside_down(node_world(n), "bank", true);
+    visit(&v, n, "bank");
+    ck_assert_int_eq(visit_ends(&v), -ECONNREFUSED);
+    visit(&v, n, "nobody");
+    ck_assert_int_eq(visit_ends(&v), -ENOSYS);
+    ck_assert_int_eq(bank.asked, 4);
+    world_quiet(node_world(n));
+    bank.answer = (struct outside_answer){ .status = 200 };
+    visit(&v, n, "bank");
+    ck_assert_int_eq(visit_ends(&v), 0);
+    world_destroy(node_world(n));
+}
+END_TEST
+
+START_TEST(a_fetch_is_lost_on_either_way_or_comes_twice)
+{
+    static const struct {
+        struct faults faults;
+        int asked;
+        bool answered;
+    } cases[] = {
+        { { .request_lost = 1000000 }, 0, false },
+        { { .reply_lost = 1000000 }, 1, false },
+        { { .request_twice = 1000000 }, 2, true },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct node *n = begin_outside(21 + i);
+        struct visit v;
+        *world_faults(node_world(n)) = cases[i].faults;
+        visit(&v, n, "bank");
+        int result = visit_ends(&v);
+        ck_assert_int_eq(bank.asked, cases[i].asked);
+        ck_assert_int_eq(result == 0, cases[i].answered);
+        ck_assert(result == 0 || result == -ECONNRESET || result == -ETIMEDOUT);
+        world_destroy(node_world(n));
+    }
+}
+END_TEST
+
+START_TEST(a_crash_forgets_the_fetch_but_not_its_effect)
+{
+    struct node *n = begin_outside(30);
+    struct visit v;
+
+    visit(&v, n, "bank");
+    node_crash(n, 1000);
+    world_run(node_world(n), 10000000);
+    ck_assert_int_eq(bank.asked, 1);
+    ck_assert_int_eq(v.ended, 0);
+    world_destroy(node_world(n));
+}
+END_TEST
+
 /* --- the whole --- */
 
 static uint64_t history(uint64_t seed)
@@ -510,7 +656,10 @@ static uint64_t history(uint64_t seed)
     struct node *server = node_create(w, "server");
     struct node *clients[] = { node_create(w, "a"), node_create(w, "b") };
     struct asked asked[40];
+    struct visit visits[40];
 
+    world_outside(w, "bank", bank_answers, &bank);
+    bank.answer = (struct outside_answer){ .status = 200, .delay_us = 100 };
     *world_faults(w) = (struct faults){
         .request_lost = 50000, .request_twice = 50000, .reply_lost = 50000, .late = 50000, .partition = 5000
     };
@@ -518,6 +667,7 @@ static uint64_t history(uint64_t seed)
     node_answer(server, &ops, NULL);
     for (int i = 0; i < 40; i++) {
         ask(&asked[i], clients[world_roll(w, 2)], 1000000);
+        visit(&visits[i], clients[world_roll(w, 2)], "bank");
         world_run(w, (int64_t)world_roll(w, 10000));
     }
     world_run(w, 100000000);
@@ -540,4 +690,6 @@ SUITE("world", 60, a_call_is_answered_once_after_a_while, a_mute_server_costs_th
       a_timer_fires_once_unless_it_is_stopped_or_its_machine_crashes,
       a_lane_keeps_its_order_and_a_stalled_machine_stands_still, a_synced_transaction_survives_every_crash_whole,
       an_unsynced_transaction_is_sometimes_lost, a_full_disk_refuses_and_is_well_again,
-      the_cache_keeps_the_newer_value_until_it_forgets, a_seed_replays_byte_for_byte)
+      the_cache_keeps_the_newer_value_until_it_forgets, whoever_is_outside_answers_as_he_likes,
+      a_fetch_is_lost_on_either_way_or_comes_twice, a_crash_forgets_the_fetch_but_not_its_effect,
+      a_seed_replays_byte_for_byte)
