@@ -67,8 +67,8 @@ def the_same_request_id_has_one_effect():
 
 
 def an_order_is_confirmed_while_it_is_watched():
-    lines = [json.loads(line) for line in MESH.ctl("order", "place", f"{PAN}=2", f"{MUG}=4", "SVC-WRAP-STD",
-                                                   "--customer", "ada", "--watch", "-o", "json").splitlines()]
+    lines = [json.loads(line) for line in MESH.ctl("order", "place", f"{PAN}=2", f"{MUG}=4", "SVC-WRAP-STD", "--customer",
+                                                   "ada", "--settled", "-o", "json").splitlines()]
     order = lines[0]["order"]
     assert (lines[-1].get("state") or order["state"]) == "CONFIRMED", lines
     assert MESH.ask("order", "get", order["orderId"])["order"]["state"] == "CONFIRMED"
@@ -89,10 +89,29 @@ def a_refusal_names_code_reason_and_field():
     assert error["code"] == "INVALID_ARGUMENT" and error["fields"][0]["field"] == "lines[0].quantity", error
 
 
+def an_order_is_explained_cancelled_and_its_watch_ends():
+    order_id = MESH.ask("order", "place", f"{MUG}=1", "--customer", "ada", "--email", "ada@example.com", "--wait")["order"]["orderId"]
+    explained = MESH.ask("order", "explain", order_id)
+    assert explained["state"] == "CONFIRMED" and explained["legal"] == ["CancelOrder"], explained
+    told = MESH.ctl("order", "explain", order_id)
+    assert "waits for" in told and "CancelOrder" in told and "RESERVE" in told, told
+    order = MESH.ask("order", "cancel", order_id, "--reason", "CHANGED_MIND", "--wait")["order"]
+    assert order["state"] == "CANCELLED" and order["lines"][0]["cancelled"] == "1", order
+    assert "CANCELLED" in MESH.ctl("order", "watch", order_id)
+    assert "ORDER_STATE" in MESH.ctl("order", "cancel", order_id, code=2)
+    assert "REASON_INVALID" in MESH.ctl("order", "cancel", order_id, "--reason", "no longer wanted", code=2)
+
+
+def no_order_is_stuck():
+    assert MESH.ask("order", "stuck") == {"orders": []}
+    assert "no order is stuck" in MESH.ctl("order", "stuck")
+
+
 def a_customer_sees_only_their_own():
     ada = {"OMSCTL_TOKEN": MESH.token("ada", "customer")}
     eve = {"OMSCTL_TOKEN": MESH.token("eve", "customer")}
-    order = MESH.ask("order", "place", f"{MUG}=1", "--wait", env=ada)["order"]
+    assert "PAYMENT_REQUIRED" in MESH.ctl("order", "place", f"{MUG}=1", env=ada, code=2)
+    order = MESH.ask("order", "place", f"{MUG}=1", "--pay", "tok_ok", "--wait", env=ada)["order"]
     assert order["customerId"] == "ada", order
     assert "NOT_FOUND" in MESH.ctl("order", "get", order["orderId"], env=eve, code=2)
     assert "PERMISSION_DENIED" in MESH.ctl("stock", "adjust", MUG, "BER", "1", env=eve, code=2)
@@ -167,6 +186,8 @@ if __name__ == "__main__":
             an_order_is_confirmed_while_it_is_watched,
             an_order_of_more_than_there_is_is_rejected_with_a_sentence,
             a_refusal_names_code_reason_and_field,
+            an_order_is_explained_cancelled_and_its_watch_ends,
+            no_order_is_stuck,
             a_customer_sees_only_their_own,
             events_are_told_from_any_position,
             a_process_tells_its_status_and_has_no_dead_letters,

@@ -36,7 +36,12 @@ import google.rpc.status_pb2 as status_pb  # noqa: E402
 MODULES = {
     "oms.catalog.v1": "oms.catalog.v1.catalog",
     "oms.inventory.v1": "oms.inventory.v1.inventory",
+    "oms.notify.v1.AlertService": "oms.notify.v1.alert",
+    "oms.notify.v1.NotificationService": "oms.notify.v1.notification",
     "oms.order.v1": "oms.order.v1.order",
+    "oms.payment.v1.LedgerService": "oms.payment.v1.ledger",
+    "oms.payment.v1.PaymentService": "oms.payment.v1.payment",
+    "oms.shipping.v1": "oms.shipping.v1.fulfillment",
     "mesh.v1.AdminService": "mesh.v1.admin",
     "mesh.v1.LogService": "mesh.v1.log",
     "mesh.v1.DeliverService": "mesh.v1.deliver",
