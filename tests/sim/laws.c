@@ -106,6 +106,8 @@ const struct law laws[] = {
     { AT_REST, "consumers stand at the head of what they consume",
       "SELECT name FROM o.consumer_cursor WHERE seq <> (SELECT max(seq) FROM main.event_log) "
       "OR incarnation <> (SELECT incarnation FROM main.log_head) OR booting" },
+    { AT_REST, "svc-inventory has heard of all that became of orders",
+      "SELECT name FROM main.consumer_cursor WHERE seq <> (SELECT max(seq) FROM o.event_log) OR booting" },
     { AT_REST, "no command waits",
       "SELECT method || ' for ' || key FROM o.outbox UNION ALL SELECT method FROM outbox" },
     { AT_REST, "no command lies dead", "SELECT method || ' for ' || key FROM o.dead_letter" },

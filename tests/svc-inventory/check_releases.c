@@ -2,6 +2,8 @@
 #include "tests/suite.h"
 #include "tests/svc-inventory/goods.h"
 
+#include "mesh/v1/deliver.pb-c.h"
+
 #include <string.h>
 
 #define MOVEMENTS NUMBER(&s, s.inventory, "SELECT COUNT(*) FROM movement")
@@ -131,7 +133,7 @@ START_TEST(a_part_that_is_released_before_it_came_is_never_reserved)
 }
 END_TEST
 
-START_TEST(nobody_releases_what_somebody_else_holds)
+START_TEST(nobody_releases_or_ships_what_somebody_else_holds)
 {
     static const struct caller other = { ROLE_BIT(MESH__V1__ROLE__SERVICE), "svc-shipping" };
     open_reserved();
@@ -139,6 +141,16 @@ START_TEST(nobody_releases_what_somebody_else_holds)
     req.request_id = "a";
     req.operation_id = "o1-reserve";
     ck_assert(!((ReleaseStockResponse *)get(&s, &other, "ReleaseStock", &req))->released);
+    ReservedLine line = OMS__INVENTORY__V1__RESERVED_LINE__INIT, *lines[] = { &line };
+    CommitStockRequest commit = OMS__INVENTORY__V1__COMMIT_STOCK_REQUEST__INIT;
+    line.sku = "MUG";
+    line.location_id = "L1";
+    line.quantity = 1;
+    commit.request_id = "b";
+    commit.operation_id = "o1-reserve";
+    commit.lines = lines;
+    commit.n_lines = 1;
+    ck_refused(ask(&s, &other, "CommitStock", &commit), RPC_FAILED_PRECONDITION, "RESERVATION_GONE", "");
     ck_assert_int_eq(RESERVED, 6);
     shop_close(&s);
 }
@@ -165,6 +177,38 @@ START_TEST(a_reservation_of_which_a_part_has_gone_is_none_for_the_previous_relea
     ck_assert(!release("o2", "b"));
     ck_assert(release("o1", "c"));
     ck_assert_int_eq(RESERVED, 1);
+    shop_close(&s);
+}
+END_TEST
+
+/* Delivered together, so that they are one batch: the first asks for a mug, and then for too many cups. */
+START_TEST(one_that_is_refused_spoils_no_other_of_its_batch)
+{
+    static const struct part parts[][2] = {
+        { { "MUG", "L1", 1 }, { "CUP", "L1", 4 } },
+        { { "CUP", "L1", 3 }, { "CUP", "L2", 2 } },
+        { { "MUG", "L1", 1 }, { "CUP", "L1", 1 } },
+    };
+    enum { N = 3 };
+    static const int codes[N] = { RPC_FAILED_PRECONDITION, RPC_OK, RPC_FAILED_PRECONDITION };
+    Mesh__V1__DeliverRequest req = MESH__V1__DELIVER_REQUEST__INIT;
+    Mesh__V1__Command commands[N], *all[N];
+    open_reserved();
+    for (int i = 0; i < N; i++) {
+        mesh__v1__command__init(&commands[i]);
+        struct bytes packed = arena_pack(&s.arena, &release_request("o1", fresh(&s), 2, parts[i])->base);
+        commands[i].method = "/oms.inventory.v1.InventoryService/ReleaseStock";
+        commands[i].request.data = (uint8_t *)packed.data;
+        commands[i].request.len = packed.len;
+        all[i] = &commands[i];
+    }
+    req.commands = all;
+    req.n_commands = N;
+    const Mesh__V1__DeliverResponse *ret = get(&s, &order_process, "Deliver", &req);
+    for (int i = 0; i < N; i++)
+        ck_assert_int_eq(ret->outcomes[i]->status->code, codes[i]);
+    ck_assert_int_eq(RESERVED, 1);
+    ck_books();
     shop_close(&s);
 }
 END_TEST
@@ -241,6 +285,7 @@ END_TEST
 SUITE("releases", 120, a_part_is_released_and_the_rest_is_still_held,
       what_is_shipped_leaves_its_shelf_and_changes_no_availability, what_is_not_shipped_can_be_released,
       what_is_not_held_is_refused_and_nothing_changes, a_part_that_is_released_before_it_came_is_never_reserved,
-      nobody_releases_what_somebody_else_holds, an_order_of_nothing_that_is_stocked_is_released_once,
-      a_reservation_of_which_a_part_has_gone_is_none_for_the_previous_release, sixty_four_at_once_keep_the_books,
+      nobody_releases_or_ships_what_somebody_else_holds, an_order_of_nothing_that_is_stocked_is_released_once,
+      a_reservation_of_which_a_part_has_gone_is_none_for_the_previous_release,
+      one_that_is_refused_spoils_no_other_of_its_batch, sixty_four_at_once_keep_the_books,
       what_is_released_is_reserved_again_and_never_oversold)

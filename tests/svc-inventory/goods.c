@@ -75,14 +75,19 @@ static ReservedLine **lines(size_t n, const struct part *parts)
     return lines;
 }
 
+ReleaseStockRequest *release_request(const char *order, const char *request_id, size_t n, const struct part *parts)
+{
+    ReleaseStockRequest *req = arena_message(&s.arena, &oms__inventory__v1__release_stock_request__descriptor);
+    req->request_id = (char *)request_id;
+    req->operation_id = arena_printf(&s.arena, "%s-reserve", order);
+    req->n_lines = n;
+    req->lines = lines(n, parts);
+    return req;
+}
+
 struct asked *begin_release(const char *order, const char *request_id, size_t n, const struct part *parts)
 {
-    ReleaseStockRequest req = OMS__INVENTORY__V1__RELEASE_STOCK_REQUEST__INIT;
-    req.request_id = (char *)request_id;
-    req.operation_id = arena_printf(&s.arena, "%s-reserve", order);
-    req.n_lines = n;
-    req.lines = lines(n, parts);
-    return ask_begin(&s, &order_process, "ReleaseStock", &req);
+    return ask_begin(&s, &order_process, "ReleaseStock", release_request(order, request_id, n, parts));
 }
 
 struct asked *begin_commit(const char *order, const char *request_id, size_t n, const struct part *parts)

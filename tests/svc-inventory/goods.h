@@ -39,6 +39,7 @@ struct part {
         __VA_ARGS__ \
     }
 /* Of "ORDER-reserve", under that request id. */
+ReleaseStockRequest *release_request(const char *order, const char *request_id, size_t n, const struct part *parts);
 struct asked *begin_release(const char *order, const char *request_id, size_t n, const struct part *parts);
 struct asked *begin_commit(const char *order, const char *request_id, size_t n, const struct part *parts);
 /* All that is left; whether anything was. */
