@@ -89,6 +89,12 @@ static int apply_verdicts(struct life *life, const CancelFulfillmentResponse *re
     return r;
 }
 
+/* Whether there is, or may still be, that much to give back. */
+static bool was_paid(const struct life *life, int64_t minor)
+{
+    return life->captured_minor - life->refunded_minor >= minor || life->captured_minor != life->asked_minor;
+}
+
 /* The order goes on without these parcels: what was kept is released, what was lost is paid back. */
 static int settle_cancelled(struct life *life, const struct cancelled *each, size_t n)
 {
@@ -97,7 +103,7 @@ static int settle_cancelled(struct life *life, const struct cancelled *each, siz
         const struct parcel *p = &each[i].parcel;
         if (!each[i].too_late)
             r = life_release_lines(life, p->fulfillment_id, p->location_id, p->shares, p->n);
-        else if (each[i].cancelled)
+        else if (each[i].cancelled && was_paid(life, each[i].paid_minor))
             r = life_refund(life, p->fulfillment_id, each[i].paid_minor);
     }
     return r;

@@ -209,7 +209,6 @@ int parcel_cancelled(struct life *life, const struct parcel *parcel, bool too_la
         life->parcels_open--;
     if (too_late) {
         life->parcels_shipped--;
-        life->due_minor -= *ret_paid_minor;
         return 0;
     }
     int r = mark_lines(life, parcel, false, &amount_minor);

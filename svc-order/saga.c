@@ -183,6 +183,12 @@ int life_close_steps(struct life *life)
                          n, COLUMNS, values);
 }
 
+/* Only then a reason counts: what happens to an order that was rejected does not change why. */
+static bool is_rejected_now(const struct life *life)
+{
+    return life->state == REJECTED && life->before.state != REJECTED;
+}
+
 static int write_order(struct life *life)
 {
     int64_t patience = patience_us(life);
@@ -193,7 +199,7 @@ static int write_order(struct life *life)
                     "refunded_minor = $12, fulfillment_state = $13, parcels = $14, parcels_shipped = $15, "
                     "parcels_open = $16, parcels_troubled = $17, stuck_time_us = $18 WHERE order_id = $1",
                     T(life->order_id), I(life->state), I(life->version), I(life->txn->now_us),
-                    T(life->state == REJECTED ? life->reason : ""), I(life->payment_state), T(life->payment_id),
+                    T(is_rejected_now(life) ? life->reason : ""), I(life->payment_state), T(life->payment_id),
                     I(life->payment_version), I(life->due_minor), I(life->asked_minor), I(life->captured_minor),
                     I(life->refunded_minor), I(life->fulfillment_state), I(life->parcels), I(life->parcels_shipped),
                     I(life->parcels_open), I(life->parcels_troubled), I(patience ? life->txn->now_us + patience : 0));
@@ -232,12 +238,14 @@ static int tell(struct life *life)
     OrderStateChanged payload = OMS__EVENT__V1__ORDER_STATE_CHANGED__INIT;
     payload.order_id = (char *)life->order_id;
     payload.state = (Oms__Order__V1__Order__State)life->state;
-    payload.reason = (char *)(life->state == REJECTED ? life->reason : "");
+    payload.reason = (char *)(is_rejected_now(life) ? life->reason : "");
     payload.code = (char *)life->code;
     payload.version = life->version;
     payload.payment_state = life->payment_state;
     payload.fulfillment_state = life->fulfillment_state;
-    int32_t type = changed ? order_event_of(life->state) : OMS__EVENT__V1__EVENT_TYPE__ORDER_PROGRESSED;
+    /* An order is confirmed once: it goes on when it was too late to cancel it. */
+    bool goes_on = life->state == CONFIRMED && life->before.state == CANCELLING;
+    int32_t type = changed && !goes_on ? order_event_of(life->state) : OMS__EVENT__V1__EVENT_TYPE__ORDER_PROGRESSED;
     return order_tell(life->txn, type, life->order_id, life->customer_id, &payload.base);
 }
 

@@ -72,6 +72,7 @@ static PlaceOrderRequest *basket(int lines)
     PlaceOrderRequest *req = arena_message(&s.arena, &oms__order__v1__place_order_request__descriptor);
     req->request_id = fresh(&s);
     req->currency_code = "GBP";
+    req->payment_token = "tok_ok";
     req->lines = arena_alloc(&s.arena, lines * sizeof(PlaceLine *));
     for (int i = 0; i < lines; i++) {
         PlaceLine *line = arena_message(&s.arena, &oms__order__v1__place_order_request__line__descriptor);

@@ -34,6 +34,7 @@ static PlaceOrderRequest *basket(void)
     req->request_id = fresh(&s);
     req->currency_code = "GBP";
     req->channel = "web";
+    req->payment_token = "tok_ok";
     return req;
 }
 
@@ -108,14 +109,15 @@ START_TEST(an_order_is_priced_by_us_and_confirmed)
     ck_assert_str_eq(order->lines[0]->title, "Title of CUP");
     ck_assert_int_eq(order->lines[2]->line_total->units, 14);
     ck_assert_int_eq(order->lines[2]->line_total->nanos, 850000000);
-    ck_assert_int_eq(order->version, 2);
-    ck_assert_str_eq(order->etag, "v2");
+    ck_assert_int_eq(order->payment_state, OMS__ORDER__V1__ORDER__PAYMENT_STATE__AUTHORIZED);
+    ck_assert_int_eq(order->version, 3);
+    ck_assert_str_eq(order->etag, "v3");
     ck_assert_str_eq(order->ship_to->name, "Anna");
     ck_assert_int_eq(order->ship_to->n_street, 2);
     ck_assert_str_eq(order->ship_to->street[1], "Flat 2");
     ck_assert_str_eq(order->ship_to->country, "United Kingdom");
     ck_assert_int_eq(NUMBER(&s, s.inventory, "SELECT SUM(reserved) FROM stock"), 5);
-    ck_assert_str_eq(read(&anna, order->order_id)->etag, "v2");
+    ck_assert_int_eq(read(&anna, order->order_id)->state, OMS__ORDER__V1__ORDER__STATE__CONFIRMED);
     shop_close(&s);
 }
 END_TEST
@@ -157,18 +159,53 @@ START_TEST(what_is_sold_out_is_rejected_with_a_sentence_and_holds_nothing)
     ck_assert_int_eq(order->state, OMS__ORDER__V1__ORDER__STATE__REJECTED);
     ck_assert_str_eq(order->reject_reason, "Not enough in stock: MUG (3 wanted, 1 left)");
     ck_assert_int_eq(NUMBER(&s, s.inventory, "SELECT SUM(reserved) FROM stock"), 0);
-    ck_assert_int_eq(NUMBER(&s, s.order, "SELECT state FROM order_step"), 3);
+    ck_assert_int_eq(NUMBER(&s, s.order, "SELECT state FROM order_step WHERE step = 1"), 3);
     shop_close(&s);
 }
 END_TEST
 
-START_TEST(an_order_of_nothing_stocked_is_confirmed_at_once)
+START_TEST(an_order_of_nothing_stocked_on_account_is_completed_at_once)
 {
     open_shop(1);
     PlaceOrderRequest *req = basket();
     add(req, "POST", 1);
-    ck_assert_int_eq(place(&anna, req)->state, OMS__ORDER__V1__ORDER__STATE__CONFIRMED);
+    req->customer_id = "cus_anna";
+    req->payment_token = "";
+    const Order *order = place(&staff, req);
+    ck_assert_int_eq(order->state, OMS__ORDER__V1__ORDER__STATE__COMPLETED);
+    ck_assert_int_eq(order->payment_state, OMS__ORDER__V1__ORDER__PAYMENT_STATE__ON_ACCOUNT);
+    ck_assert_int_eq(order->fulfillment_state, OMS__ORDER__V1__ORDER__FULFILLMENT_STATE__NOT_NEEDED);
     ck_assert_int_eq(NUMBER(&s, s.order, "SELECT COUNT(*) FROM outbox"), 0);
+    shop_close(&s);
+}
+END_TEST
+
+START_TEST(a_customer_pays_with_the_order)
+{
+    open_shop(1);
+    PlaceOrderRequest *req = cups(1);
+    req->payment_token = "";
+    INVALID(&anna, req, "PAYMENT_REQUIRED", "payment_token");
+    req->customer_id = "cus_anna";
+    ck_assert_int_eq(place(&staff, req)->payment_state, OMS__ORDER__V1__ORDER__PAYMENT_STATE__ON_ACCOUNT);
+    shop_close(&s);
+}
+END_TEST
+
+START_TEST(an_address_that_no_mail_can_go_to_is_refused)
+{
+    static const char *const bad[] = {
+        "anna", "@york", "anna@", "a b@york", "anna@york@bath", "anna@york\r\nBcc: x@y"
+    };
+    open_shop(1);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        PlaceOrderRequest *req = cups(1);
+        req->email = (char *)bad[i];
+        INVALID(&anna, req, "EMAIL_INVALID", "email");
+    }
+    PlaceOrderRequest *req = cups(1);
+    req->email = "anna@example.com";
+    ck_assert_str_eq(place(&anna, req)->email, "anna@example.com");
     shop_close(&s);
 }
 END_TEST
@@ -228,6 +265,7 @@ START_TEST(an_erp_sets_prices_time_and_guests)
     req->currency_code = "EUR";
     req->place_time_us = 1300000000000000;
     req->external_id = "536365";
+    req->payment_token = "";
     const Order *order = place(&erp, req);
     ck_assert_str_eq(order->customer_id, "");
     ck_assert_int_eq(order->place_time_us, 1300000000000000);
@@ -375,6 +413,7 @@ START_TEST(a_channels_number_names_one_order)
     PlaceOrderRequest *req = cups(1);
     req->external_id = "W-1";
     const Order *first = place(&anna, req);
+    shop_settle(&s);
     req->request_id = fresh(&s);
     const struct asked *a = ck_place_refused(&anna, req, RPC_ALREADY_EXISTS, "ORDER_EXISTS", "");
     ck_assert_str_eq(a->resource, first->order_id);
@@ -506,11 +545,12 @@ END_TEST
 
 SUITE("place", 120, an_order_is_priced_by_us_and_confirmed, without_wait_the_reply_comes_when_the_order_is_durable,
       a_wait_ends_before_the_deadline_with_the_order_as_it_is,
-      what_is_sold_out_is_rejected_with_a_sentence_and_holds_nothing, an_order_of_nothing_stocked_is_confirmed_at_once,
-      a_repeat_is_the_same_order_as_it_is_now, sixty_four_repeats_at_once_are_one_order,
-      an_erp_sets_prices_time_and_guests, a_thousand_lines_are_one_order, bad_lines_are_refused_naming_them,
-      amounts_that_do_not_fit_are_refused, a_price_that_is_not_ours_is_refused_telling_ours,
-      bad_amounts_and_mixed_currencies_are_refused_naming_them, who_may_not_say_so_is_refused,
-      a_channels_number_names_one_order, somebody_elses_order_is_not_there,
+      what_is_sold_out_is_rejected_with_a_sentence_and_holds_nothing,
+      an_order_of_nothing_stocked_on_account_is_completed_at_once, a_customer_pays_with_the_order,
+      an_address_that_no_mail_can_go_to_is_refused, a_repeat_is_the_same_order_as_it_is_now,
+      sixty_four_repeats_at_once_are_one_order, an_erp_sets_prices_time_and_guests, a_thousand_lines_are_one_order,
+      bad_lines_are_refused_naming_them, amounts_that_do_not_fit_are_refused,
+      a_price_that_is_not_ours_is_refused_telling_ours, bad_amounts_and_mixed_currencies_are_refused_naming_them,
+      who_may_not_say_so_is_refused, a_channels_number_names_one_order, somebody_elses_order_is_not_there,
       orders_are_listed_newest_first_and_only_to_whom_they_belong, a_page_of_large_orders_is_short,
       what_is_personal_stands_in_its_table_alone)

@@ -32,6 +32,7 @@ static struct asked *begin(int64_t quantity)
     req.currency_code = "GBP";
     req.lines = lines;
     req.n_lines = 1;
+    req.payment_token = "tok_ok";
     return ask_begin(&s, &anna, "PlaceOrder", &req);
 }
 
@@ -50,7 +51,7 @@ static const Order *read(const char *order_id)
 }
 
 #define RESERVED NUMBER(&s, s.inventory, "SELECT SUM(reserved) FROM stock")
-#define STEP     NUMBER(&s, s.order, "SELECT state FROM order_step")
+#define STEP     NUMBER(&s, s.order, "SELECT state FROM order_step WHERE step = 1")
 
 START_TEST(a_step_is_sent_until_its_outcome_has_come)
 {
@@ -104,7 +105,7 @@ END_TEST
 
 static void ck_books(void)
 {
-    ck_assert_int_eq(NUMBER(&s, s.order, "SELECT COUNT(*) FROM sales_order WHERE state = 1"), 0);
+    ck_assert_int_eq(NUMBER(&s, s.order, "SELECT COUNT(*) FROM sales_order WHERE state NOT IN (2, 3)"), 0);
     ck_assert_int_eq(RESERVED, NUMBER(&s, s.order,
                                       "SELECT COALESCE(SUM(l.quantity), 0) FROM order_line l "
                                       "JOIN sales_order o ON o.order_id = l.order_id WHERE o.state = 2"));
@@ -114,7 +115,7 @@ static void ck_books(void)
                             "WHERE m.sku = s.sku AND m.location_id = s.location_id)"),
                      0);
     ck_assert_int_eq(NUMBER(&s, s.order,
-                            "SELECT COUNT(*) FROM sales_order o WHERE version - 1 <> "
+                            "SELECT COUNT(*) FROM sales_order o WHERE 1 <> "
                             "(SELECT COUNT(*) FROM event_log e WHERE e.key = o.order_id AND e.type IN (11, 12))"),
                      0);
 }
