@@ -58,7 +58,7 @@ static void on_done(struct outcall *call, const struct rpc_status *status)
         return;
     }
     arena_init(&arena, 1 << 16);
-    const struct answer answer = {
+    const struct heard answer = {
         .code = status->code,
         .reply = { actor->reply, actor->reply_len },
         .reason = rpc_status_reason(&arena, status),
@@ -67,14 +67,14 @@ static void on_done(struct outcall *call, const struct rpc_status *status)
     if (must_not_be(answer.code))
         shop_violation(actor->shop, "%s was answered %s %s: %s", call->method, rpc_code_name(answer.code),
                        answer.reason, answer.message);
-    void (*answered)(struct actor *, const struct answer *) = actor->answered;
+    void (*answered)(struct actor *, const struct heard *) = actor->answered;
     actor->answered = NULL;
     answered(actor, &answer);
     arena_finish(&arena);
 }
 
 void actor_ask(struct actor *actor, const char *peer, const char *method, struct bytes request, bool insists,
-               void (*answered)(struct actor *actor, const struct answer *answer))
+               void (*answered)(struct actor *actor, const struct heard *answer))
 {
     struct port *port = node_port(actor->shop->gateway);
 

@@ -11,6 +11,7 @@
 #define PLACE_ORDER  "/oms.order.v1.OrderService/PlaceOrder"
 #define GET_ORDER    "/oms.order.v1.OrderService/GetOrder"
 #define LIST_ORDERS  "/oms.order.v1.OrderService/ListOrders"
+#define CANCEL_ORDER "/oms.order.v1.OrderService/CancelOrder"
 #define AVAILABILITY "/oms.inventory.v1.InventoryService/BatchGetAvailability"
 
 typedef Oms__Order__V1__PlaceOrderRequest PlaceOrderRequest;
@@ -24,6 +25,31 @@ static int64_t minor(const Google__Type__Money *money)
 }
 
 /* --- placing --- */
+
+/* What the processor does with the card, and the carrier with the address, by weight. */
+struct choice {
+    unsigned weight;
+    const char *what;
+};
+static const struct choice tokens[] = {
+    { 60, "tok_ok" },           { 5, "tok_declined" },  { 3, "tok_poor" },  { 6, "tok_3ds" },
+    { 2, "tok_3ds_fails" },     { 1, "tok_3ds_never" }, { 5, "tok_slow" },  { 3, "tok_late" },
+    { 5, "tok_silent" },        { 3, "tok_mute" },      { 4, "tok_error" }, { 1, "tok_refund_fails" },
+    { 2, "tok_capture_fails" },
+};
+static const struct choice cities[] = {
+    { 76, "Somewhere" }, { 5, "Delayton" },  { 3, "Lostwick" },  { 3, "Returnham" },
+    { 4, "Errorby" },    { 4, "Silentham" }, { 4, "Twiceford" }, { 1, "Refusal" },
+};
+
+static const char *choose(struct world *w, const struct choice *choices)
+{
+    uint64_t dice = world_roll(w, 100);
+
+    while (dice >= choices->weight)
+        dice -= choices++->weight;
+    return choices->what;
+}
 
 /* Packs the intention; spoiled: another body under the same id. */
 static struct bytes pack(struct actor *actor, const struct intention *in, bool spoiled, bool priced)
@@ -48,13 +74,15 @@ static struct bytes pack(struct actor *actor, const struct intention *in, bool s
         pointers[i] = &lines[i];
     }
     address.name = "Somebody";
-    address.city = "Somewhere";
+    address.city = (char *)in->city;
     req.request_id = (char *)in->request_id;
     req.lines = pointers;
     req.n_lines = in->n_lines;
     req.currency_code = "EUR";
     req.channel = (char *)in->channel;
     req.ship_to = &address;
+    req.payment_token = (char *)in->token;
+    req.email = "somebody@example.com";
     req.wait = in->channel[strlen(in->channel) - 1] % 4 == 0;
     return actor_pack(actor, &req);
 }
@@ -99,7 +127,7 @@ static void acknowledge(struct shop *shop, struct intention *in, const Order *or
     }
 }
 
-static void placed(struct actor *actor, const struct answer *answer)
+static void placed(struct actor *actor, const struct heard *answer)
 {
     struct shop *shop = actor->shop;
     struct intention *in = actor->intention;
@@ -140,6 +168,8 @@ static void place(struct actor *actor)
         id_make(node_port(shop->gateway), "req", in->request_id);
     else
         snprintf(in->request_id, sizeof(in->request_id), "phone-%d-%s", actor->number, in->channel);
+    in->token = choose(w, tokens);
+    in->city = choose(w, cities);
     in->n_lines = 1 + world_roll(w, SHOP_LINES);
     for (size_t i = 0; i < in->n_lines; i++) {
         in->lines[i].sku = world_roll(w, 10) < 3 ? SHOP_HOT_SKU : (int)world_roll(w, SHOP_SKUS);
@@ -179,7 +209,7 @@ static void repeat(struct actor *actor)
     actor_ask(actor, "svc-order", PLACE_ORDER, actor->intention->request, true, placed);
 }
 
-static void spoiled(struct actor *actor, const struct answer *answer)
+static void spoiled(struct actor *actor, const struct heard *answer)
 {
     if (answer->code != RPC_INVALID_ARGUMENT || strcmp(answer->reason, "REQUEST_ID_REUSED") != 0)
         shop_violation(actor->shop, "another body under %s was answered %s %s", actor->intention->request_id,
@@ -196,9 +226,40 @@ static void spoil(struct actor *actor)
         actor_ask(actor, "svc-order", PLACE_ORDER, pack(actor, actor->intention, true, false), true, spoiled);
 }
 
+/* --- changing one's mind --- */
+
+static void cancelled(struct actor *actor, const struct heard *answer)
+{
+    if (answer->code == RPC_OK)
+        actor->intention->cancelled = true;
+    else if (answer->code != RPC_FAILED_PRECONDITION)
+        shop_violation(actor->shop, "cancelling %s was answered %s %s", actor->intention->order_id,
+                       rpc_code_name(answer->code), answer->reason);
+    actor_rest(actor, THINK_US);
+}
+
+static void cancel(struct actor *actor)
+{
+    Oms__Order__V1__CancelOrderRequest req = OMS__ORDER__V1__CANCEL_ORDER_REQUEST__INIT;
+    char id[ID_MAX];
+
+    actor->intention = own(actor, ACKNOWLEDGED);
+    if (!actor->intention) {
+        place(actor);
+        return;
+    }
+    actor->shop->cancels++;
+    id_make(node_port(actor->shop->gateway), "cnc", id);
+    req.request_id = id;
+    req.order_id = actor->intention->order_id;
+    req.reason = "CUSTOMER_REQUEST";
+    req.wait = world_roll(actor->shop->w, 2);
+    actor_ask(actor, "svc-order", CANCEL_ORDER, actor_pack(actor, &req), true, cancelled);
+}
+
 /* --- looking --- */
 
-static void got(struct actor *actor, const struct answer *answer)
+static void got(struct actor *actor, const struct heard *answer)
 {
     Oms__Order__V1__GetOrderResponse *reply = NULL;
 
@@ -231,7 +292,7 @@ static void get(struct actor *actor)
         actor_ask(actor, "svc-order", GET_ORDER, get_request(actor), true, got);
 }
 
-static void pried(struct actor *actor, const struct answer *answer)
+static void pried(struct actor *actor, const struct heard *answer)
 {
     if (answer->code != RPC_NOT_FOUND)
         shop_violation(actor->shop, "somebody else's order %s was answered %s", actor->intention->order_id,
@@ -252,7 +313,7 @@ static void pry(struct actor *actor)
     actor_ask(actor, "svc-order", GET_ORDER, get_request(actor), true, pried);
 }
 
-static void listed(struct actor *actor, const struct answer *answer)
+static void listed(struct actor *actor, const struct heard *answer)
 {
     Oms__Order__V1__ListOrdersResponse *reply = NULL;
 
@@ -274,7 +335,7 @@ static void list(struct actor *actor)
     actor_ask(actor, "svc-order", LIST_ORDERS, actor_pack(actor, &req), false, listed);
 }
 
-static void seen(struct actor *actor, const struct answer *answer)
+static void seen(struct actor *actor, const struct heard *answer)
 {
     Oms__Inventory__V1__BatchGetAvailabilityResponse *reply = NULL;
 
@@ -307,7 +368,7 @@ static const struct {
     unsigned weight;
     void (*begin)(struct actor *actor);
 } habits[] = {
-    { 70, place }, { 7, repeat }, { 3, spoil }, { 6, get }, { 2, pry }, { 3, list }, { 9, look },
+    { 66, place }, { 7, repeat }, { 3, spoil }, { 6, get }, { 2, pry }, { 3, list }, { 9, look }, { 4, cancel },
 };
 
 void customer_act(struct actor *actor)

@@ -48,12 +48,26 @@ static void entry(struct follower *f, const Mesh__V1__LogEntry *e)
                        (unsigned long long)f->seq);
     f->seq = e->seq;
     struct told *told = find(f, e->key);
-    if (e->type == OMS__EVENT__V1__EVENT_TYPE__ORDER_PLACED)
+    switch (e->type) {
+    case OMS__EVENT__V1__EVENT_TYPE__ORDER_PLACED:
         told->placed++;
-    else if (e->type == OMS__EVENT__V1__EVENT_TYPE__ORDER_CONFIRMED)
+        break;
+    case OMS__EVENT__V1__EVENT_TYPE__ORDER_CONFIRMED:
         told->confirmed++;
-    else if (e->type == OMS__EVENT__V1__EVENT_TYPE__ORDER_REJECTED)
+        break;
+    case OMS__EVENT__V1__EVENT_TYPE__ORDER_REJECTED:
         told->rejected++;
+        break;
+    case OMS__EVENT__V1__EVENT_TYPE__ORDER_CANCELLING:
+        told->cancelling++;
+        break;
+    case OMS__EVENT__V1__EVENT_TYPE__ORDER_CANCELLED:
+        told->cancelled++;
+        break;
+    case OMS__EVENT__V1__EVENT_TYPE__ORDER_COMPLETED:
+        told->completed++;
+        break;
+    }
 }
 
 static bool on_message(struct outcall *call, struct bytes message)

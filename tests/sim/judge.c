@@ -3,6 +3,10 @@
 
 #include "mesh/service.h"
 #include "tests/sim/laws.h"
+#include "tests/sim/town.h"
+
+#include "dev/sandbox/carrier.h"
+#include "dev/sandbox/processor.h"
 
 #include <assert.h>
 #include <sqlite3.h>
@@ -17,8 +21,24 @@ static const char memory[] = "CREATE TABLE temp.wanted(request_id, customer, cha
                              "CREATE TABLE temp.adjusted(request_id, sku, location_id, delta, fate);"
                              "CREATE TABLE temp.price(sku, minor);"
                              "CREATE TABLE temp.cached(key, epoch, version, value);"
-                             "CREATE TABLE temp.told(order_id, placed, confirmed, rejected);"
-                             "CREATE TABLE temp.follower(seq);";
+                             "CREATE TABLE temp.told(order_id, placed, confirmed, rejected, cancelled, completed);"
+                             "CREATE TABLE temp.follower(seq);"
+                             "CREATE TABLE temp.charge(key, kind, authorization, minor, status, reference);"
+                             "CREATE TABLE temp.carried(key, reference, state, handed_over);"
+                             "CREATE TABLE temp.mail(path, mail_to, times);"
+                             /* What reservations still hold. */
+                             "CREATE TEMP VIEW held AS SELECT order_id, sku, location_id, CASE WHEN released = 0 THEN "
+                             "quantity ELSE rest END q FROM main.reservation JOIN main.reservation_line "
+                             "USING (reservation_id) WHERE released = 0 OR rest > 0;";
+
+/* Whose databases are asked, and under which name; the first is main. */
+static const struct {
+    const char *node, *schema;
+} books[] = {
+    { "svc-inventory", "main" }, { "svc-order", "o" },  { "svc-payment", "p" },
+    { "svc-shipping", "s" },     { "svc-notify", "n" },
+};
+#define BOOKS (sizeof(books) / sizeof(books[0]))
 
 static bool execute(sqlite3 *db, const char *sql)
 {
@@ -86,8 +106,24 @@ static void remember_told(sqlite3 *db, const struct shop *shop)
 
     insert(db, "INSERT INTO follower VALUES(%lld)", (long long)follower_seq(shop->follower));
     for (size_t i = 0; i < n; i++)
-        insert(db, "INSERT INTO told VALUES(%Q, %d, %d, %d)", told[i].order_id, told[i].placed, told[i].confirmed,
-               told[i].rejected);
+        insert(db, "INSERT INTO told VALUES(%Q, %d, %d, %d, %d, %d)", told[i].order_id, told[i].placed,
+               told[i].confirmed, told[i].rejected, told[i].cancelled, told[i].completed);
+}
+
+static void remember_charge(void *db, const struct processed *c)
+{
+    insert(db, "INSERT INTO charge VALUES(%Q, %Q, %Q, %lld, %Q, %Q)", c->key, c->kind, c->authorization,
+           (long long)c->amount_minor, c->status, c->reference);
+}
+
+static void remember_parcel(void *db, const struct parcel *p)
+{
+    insert(db, "INSERT INTO carried VALUES(%Q, %Q, %d, %d)", p->key, p->reference, p->state, p->handed_over_us != 0);
+}
+
+static void remember_mail(void *db, const struct posted *m)
+{
+    insert(db, "INSERT INTO mail VALUES(%Q, %Q, %d)", m->path, m->mail_to, m->times);
 }
 
 /* False if the law holds. */
@@ -109,20 +145,28 @@ static bool broken(sqlite3 *db, struct shop *shop, const struct law *law, bool t
     return n > 0;
 }
 
-static bool both_up(struct world *w)
+static bool attach(sqlite3 *db)
 {
-    return node_service(world_node(w, "svc-inventory")) && node_service(world_node(w, "svc-order"));
+    char sql[128];
+    bool attached = true;
+
+    for (size_t i = 1; attached && i < BOOKS; i++) {
+        snprintf(sql, sizeof(sql), "ATTACH '%s/store.db' AS %s", books[i].node, books[i].schema);
+        attached = execute(db, sql);
+    }
+    return attached && execute(db, "BEGIN") && execute(db, memory);
 }
 
-/* Both databases as one connection, with everybody's memory; NULL: they cannot be read now. */
+/* All databases as one connection, with everybody's memory; NULL: they cannot be read now. */
 static sqlite3 *open_books(struct shop *shop)
 {
     sqlite3 *db;
 
-    if (!both_up(shop->w))
-        return NULL;
+    for (size_t i = 0; i < BOOKS; i++)
+        if (!node_service(world_node(shop->w, books[i].node)))
+            return NULL;
     int opened = sqlite3_open_v2("svc-inventory/store.db", &db, SQLITE_OPEN_READONLY, "sim");
-    if (opened != SQLITE_OK || !execute(db, "ATTACH 'svc-order/store.db' AS o; BEGIN") || !execute(db, memory)) {
+    if (opened != SQLITE_OK || !attach(db)) {
         shop_violation(shop, "the databases cannot be read: %s", sqlite3_errmsg(db));
         sqlite3_close(db);
         return NULL;
@@ -131,6 +175,9 @@ static sqlite3 *open_books(struct shop *shop)
     remember_staff(db, shop);
     remember_told(db, shop);
     world_cached(shop->w, remember_cached, db);
+    town_each_operation(shop->town, remember_charge, db);
+    town_each_parcel(shop->town, remember_parcel, db);
+    town_each_mail(shop->town, remember_mail, db);
     return db;
 }
 

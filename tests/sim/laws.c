@@ -8,11 +8,18 @@
     "SELECT min(seq) || ' to ' || max(seq) || ', of which there are ' || count(*) FROM " schema "event_log " \
     "HAVING count(*) <> max(seq) - (SELECT floor FROM " schema "log_head)"
 
-/* What reservations still hold, of every line that holds something. */
-#define HELD \
-    "(SELECT order_id, sku, location_id, quantity FROM reservation JOIN reservation_line USING (reservation_id) " \
-    "WHERE released = 0 UNION ALL SELECT order_id, sku, location_id, rest FROM reservation " \
-    "JOIN reservation_line USING (reservation_id) WHERE rest > 0)"
+/* Consumers are called by what they follow: "order-payments". */
+#define HEAD(of, schema) \
+    "SELECT '%-" of "', (SELECT coalesce(max(seq), 0) FROM " schema "event_log), incarnation FROM " schema "log_head"
+#define HEADS \
+    HEAD("prices", "main.") \
+    " UNION ALL " HEAD("orders", "o.") " UNION ALL " HEAD("payments", "p.") " UNION ALL " HEAD("fulfillments", "s.")
+#define CURSOR(schema)  "SELECT name, seq, incarnation, booting FROM " schema "consumer_cursor"
+#define CURSORS         CURSOR("main.") " UNION ALL " CURSOR("o.") " UNION ALL " CURSOR("n.")
+#define LETTERS(schema) "SELECT method || ' for ' || key FROM " schema "outbox WHERE destination <> ''"
+#define DEAD(schema)    "SELECT method || ' for ' || key FROM " schema "dead_letter"
+#define EVERYWHERE(of) \
+    of("main.") " UNION ALL " of("o.") " UNION ALL " of("p.") " UNION ALL " of("s.") " UNION ALL " of("n.")
 
 const struct law laws[] = {
     /* orders */
@@ -31,22 +38,78 @@ const struct law laws[] = {
     { ALWAYS, "an order costs what its lines cost",
       "SELECT order_id FROM o.sales_order LEFT JOIN (SELECT order_id, sum(quantity * unit_minor) sum, count(*) n "
       "FROM o.order_line GROUP BY order_id) USING (order_id) WHERE (sum, n) IS NOT (total_minor, lines)" },
-    { AT_REST, "an order is confirmed or rejected", "SELECT order_id FROM o.sales_order WHERE state NOT IN (2, 3)" },
-    { ALWAYS, "a confirmed order holds the stock of its lines",
-      "SELECT order_id FROM (SELECT order_id, sku, sum(quantity) wants FROM o.order_line JOIN o.sales_order "
-      "USING (order_id) WHERE state = 2 GROUP BY order_id, sku) JOIN variant USING (sku) LEFT JOIN (SELECT order_id, "
-      "sku, sum(quantity) holds FROM " HELD
-      " GROUP BY order_id, sku) USING (order_id, sku) WHERE stocked AND wants IS NOT holds" },
-    { AT_REST, "only confirmed orders hold stock",
-      "SELECT order_id FROM " HELD " EXCEPT SELECT order_id FROM o.sales_order WHERE state = 2" },
+    { AT_REST, "an order has ended, or somebody has a case of it",
+      "SELECT order_id || ' in ' || state FROM o.sales_order WHERE state NOT IN (3, 5, 6) AND order_id NOT IN "
+      "(SELECT order_id FROM n.alert_case WHERE state <> 3)" },
+    { ALWAYS, "a confirmed order holds the stock of what is still to be sent",
+      "SELECT order_id || ': ' || l.sku FROM (SELECT order_id, sku, sum(quantity - shipped - cancelled) rest FROM "
+      "o.order_line JOIN o.sales_order USING (order_id) WHERE state = 2 AND stocked GROUP BY order_id, sku) l LEFT "
+      "JOIN "
+      "(SELECT order_id, sku, sum(q) q FROM held GROUP BY order_id, sku) h USING (order_id, sku) "
+      "WHERE rest > coalesce(q, 0)" },
+    { AT_REST, "only what is still to be sent is held",
+      "SELECT order_id || ': ' || sku FROM (SELECT order_id, sku, sum(q) q FROM held GROUP BY order_id, sku) h LEFT "
+      "JOIN "
+      "(SELECT order_id, sku, sum(quantity - shipped - cancelled) rest FROM o.order_line JOIN o.sales_order "
+      "USING (order_id) WHERE state = 2 GROUP BY order_id, sku) l USING (order_id, sku) WHERE q IS NOT rest" },
     { ALWAYS, "the stock of a line that nobody ordered is not held",
-      "SELECT order_id || ': ' || sku FROM " HELD " "
-      "EXCEPT SELECT order_id || ': ' || sku FROM o.order_line" },
+      "SELECT order_id || ': ' || sku FROM held EXCEPT SELECT order_id || ': ' || sku FROM o.order_line" },
+    { AT_REST, "what was shipped has left the shelves, and nothing else",
+      "SELECT sku FROM (SELECT sku, sum(shipped) gone FROM o.order_line WHERE stocked AND shipped > 0 GROUP BY sku) "
+      "FULL JOIN (SELECT sku, -sum(on_hand) taken FROM movement WHERE reason = 'SHIPPED' GROUP BY sku) USING (sku) "
+      "WHERE gone IS NOT taken" },
     { AT_REST, "who follows the log knows what became of every order",
       "SELECT order_id FROM o.sales_order LEFT JOIN told USING (order_id) "
-      "WHERE (placed, confirmed, rejected) IS NOT (1, state = 2, state = 3)" },
+      "WHERE (placed, rejected, cancelled, completed) IS NOT (1, state = 3, state = 5, state = 6)" },
     { ALWAYS, "who follows the log is told of an order once and of one end",
-      "SELECT order_id FROM told WHERE placed <> 1 OR confirmed + rejected > 1" },
+      "SELECT order_id FROM told WHERE placed <> 1 OR confirmed > 1 OR rejected + cancelled + completed > 1" },
+    { AT_REST, "a completed order is paid, as far as it was not cancelled",
+      "SELECT order_id || ': ' || captured_minor || ' of ' || due_minor FROM o.sales_order WHERE state = 6 AND "
+      "payment_state <> 1 AND captured_minor <> due_minor" },
+    { AT_REST, "an order that ended in vain costs nothing",
+      "SELECT order_id FROM o.sales_order WHERE state IN (3, 5) AND captured_minor <> refunded_minor" },
+    { ALWAYS, "what an order is still worth is what its lines are that were not cancelled",
+      "SELECT order_id FROM o.sales_order JOIN (SELECT order_id, sum((quantity - cancelled) * unit_minor) worth FROM "
+      "o.order_line GROUP BY order_id) USING (order_id) WHERE due_minor <> worth" },
+
+    /* money, by the processor's own book */
+    { ALWAYS, "no order is charged twice",
+      "SELECT reference FROM charge WHERE kind = 'authorize' AND status <> 'declined' GROUP BY reference "
+      "HAVING count(*) > 1" },
+    { ALWAYS, "nothing is captured beyond what was authorized, or refunded beyond what was captured",
+      "SELECT authorization FROM (SELECT authorization, sum(iif(kind = 'authorize', minor, 0)) a, "
+      "sum(iif(kind = 'capture', minor, 0)) c, sum(iif(kind = 'refund', minor, 0)) r FROM charge "
+      "WHERE status = 'succeeded' GROUP BY authorization) WHERE c > a OR r > c" },
+    { AT_REST, "an order knows what was captured and refunded",
+      "SELECT order_id FROM o.sales_order LEFT JOIN (SELECT reference, sum(iif(kind = 'capture', minor, 0)) c, "
+      "sum(iif(kind = 'refund', minor, 0)) r FROM charge WHERE status = 'succeeded' GROUP BY reference) "
+      "ON reference = order_id WHERE captured_minor <> coalesce(c, 0) OR refunded_minor <> coalesce(r, 0)" },
+    { AT_REST, "an order that is charged is one that somebody placed",
+      "SELECT reference FROM charge WHERE reference NOT IN (SELECT order_id FROM o.sales_order)" },
+    { AT_REST, "of an order that has ended nothing is held that was not captured",
+      "SELECT order_id FROM o.sales_order JOIN charge ON reference = order_id AND kind = 'authorize' "
+      "AND charge.status = 'succeeded' WHERE state IN (3, 5, 6) AND minor > (SELECT coalesce(sum(minor), 0) FROM "
+      "charge c "
+      "WHERE c.authorization = charge.key AND c.kind = 'capture' AND c.status = 'succeeded') AND NOT EXISTS "
+      "(SELECT 1 FROM charge v WHERE v.authorization = charge.key AND v.kind = 'void' AND v.status = 'succeeded')" },
+
+    /* parcels, by the carrier's own book */
+    { AT_REST, "what the carrier was handed is what was shipped",
+      "SELECT key FROM carried WHERE handed_over EXCEPT SELECT fulfillment_id FROM o.order_parcel UNION ALL "
+      "SELECT fulfillment_id FROM o.order_parcel WHERE fulfillment_id NOT IN (SELECT key FROM carried)" },
+    { AT_REST, "a fulfilment is of an order",
+      "SELECT fulfillment_id FROM s.fulfillment WHERE order_id NOT IN (SELECT order_id FROM o.sales_order)" },
+    { ALWAYS, "a location sends an order one parcel",
+      "SELECT order_id || ' from ' || location_id FROM s.fulfillment GROUP BY order_id, location_id HAVING count(*) > "
+      "1" },
+
+    /* mail and cases */
+    { AT_REST, "every message lies in the post office, and nothing else does",
+      "SELECT message_id FROM n.message WHERE state = 2 AND '/' || message_id || '.eml' NOT IN (SELECT path FROM mail) "
+      "UNION ALL SELECT path FROM mail WHERE path NOT IN (SELECT '/' || message_id || '.eml' FROM n.message)" },
+    { AT_REST, "no message waits", "SELECT message_id FROM n.message WHERE state = 1" },
+    { ALWAYS, "a matter has one open case",
+      "SELECT ref FROM n.alert_case WHERE state <> 3 GROUP BY ref, kind HAVING count(*) > 1" },
     { AT_REST, "svc-order knows the prices of the catalogue",
       "SELECT sku FROM (SELECT sku, price_minor, currency, stocked FROM main.variant EXCEPT SELECT sku, price_minor, "
       "currency, stocked FROM o.price) UNION ALL SELECT sku FROM o.price WHERE sku NOT IN (SELECT sku FROM variant)" },
@@ -64,11 +127,10 @@ const struct law laws[] = {
       "SELECT sku FROM (SELECT sku, sum(on_hand - reserved) free FROM stock GROUP BY sku) s FULL JOIN availability a "
       "USING (sku) WHERE s.free IS NOT a.available" },
     { ALWAYS, "what is promised is what reservations hold",
-      "SELECT sku || ' in ' || location_id FROM stock LEFT JOIN (SELECT sku, location_id, sum(quantity) q "
-      "FROM " HELD " GROUP BY sku, location_id) "
-      "USING (sku, location_id) WHERE coalesce(q, 0) <> reserved" },
+      "SELECT sku || ' in ' || location_id FROM stock LEFT JOIN (SELECT sku, location_id, sum(q) q FROM held "
+      "GROUP BY sku, location_id) USING (sku, location_id) WHERE coalesce(q, 0) <> reserved" },
     { ALWAYS, "an order has one reservation",
-      "SELECT order_id FROM reservation WHERE released = 0 GROUP BY order_id HAVING count(*) > 1" },
+      "SELECT order_id FROM reservation GROUP BY order_id HAVING count(*) > 1" },
     { AT_REST, "only the goods of orders that nobody has decided about may expire",
       "SELECT order_id FROM reservation JOIN o.sales_order USING (order_id) WHERE expire_us > 0 AND state <> 1" },
     { ALWAYS, "what has expired is told once",
@@ -97,19 +159,20 @@ const struct law laws[] = {
       "ON c.key = sku WHERE (c.version, c.value) IS NOT (availability.version, available)" },
 
     /* logs and outboxes */
-    { ALWAYS, "svc-inventory's log has no gap", LOG_GAPS("") },
+    { ALWAYS, "svc-inventory's log has no gap", LOG_GAPS("main.") },
     { ALWAYS, "svc-order's log has no gap", LOG_GAPS("o.") },
+    { ALWAYS, "svc-payment's log has no gap", LOG_GAPS("p.") },
+    { ALWAYS, "svc-shipping's log has no gap", LOG_GAPS("s.") },
+    { ALWAYS, "svc-notify's log has no gap", LOG_GAPS("n.") },
     { ALWAYS, "nobody outside knows of an event that is not in the log",
       "SELECT seq FROM follower WHERE seq > (SELECT coalesce(max(seq), 0) FROM o.event_log)" },
     { AT_REST, "who follows the log knows all of it",
       "SELECT seq FROM follower WHERE seq <> (SELECT coalesce(max(seq), 0) FROM o.event_log)" },
     { AT_REST, "consumers stand at the head of what they consume",
-      "SELECT name FROM o.consumer_cursor WHERE seq <> (SELECT max(seq) FROM main.event_log) "
-      "OR incarnation <> (SELECT incarnation FROM main.log_head) OR booting" },
-    { AT_REST, "svc-inventory has heard of all that became of orders",
-      "SELECT name FROM main.consumer_cursor WHERE seq <> (SELECT max(seq) FROM o.event_log) OR booting" },
-    { AT_REST, "no command waits",
-      "SELECT method || ' for ' || key FROM o.outbox UNION ALL SELECT method FROM outbox" },
-    { AT_REST, "no command lies dead", "SELECT method || ' for ' || key FROM o.dead_letter" },
+      "WITH head (names, seq, incarnation) AS (" HEADS "), cursor AS (" CURSORS ") "
+      "SELECT name FROM cursor JOIN head ON name LIKE names "
+      "WHERE cursor.seq <> head.seq OR cursor.incarnation <> head.incarnation OR booting" },
+    { AT_REST, "no command waits", EVERYWHERE(LETTERS) },
+    { AT_REST, "no command lies dead", EVERYWHERE(DEAD) },
     {},
 };

@@ -1,5 +1,6 @@
 /* What must hold: sentences, each with the query that finds what offends them. Tables of svc-inventory have their own
- * names, those of svc-order the schema o; what people remember stands in judge.c. */
+ * names; those of svc-order the schema o, of svc-payment p, of svc-shipping s, of svc-notify n. What people remember,
+ * and what stands in the books outside, is in judge.c. */
 #pragma once
 
 struct law {

@@ -1,10 +1,9 @@
-/* The simulator: both services in one world, people who shop in it, everything that can go wrong, and then the books.
+/* The simulator: all services in one world, people who shop in it, everything that can go wrong, and then the books.
  */
 #include "mesh/base/say.h"
 #include "mesh/service.h"
-#include "svc-inventory/inventory.h"
-#include "svc-order/order.h"
 #include "tests/sim/judge.h"
+#include "tests/sim/town.h"
 
 #include <fcntl.h>
 #include <stddef.h>
@@ -29,7 +28,7 @@ struct plan {
 
 /* What a run has to tell; its process hands it on through a pipe. */
 struct result {
-    uint64_t orders, refused, repeated, retried, violations, faults, steps, trace;
+    uint64_t orders, refused, repeated, cancels, retried, violations, faults, steps, trace;
     double cpu_s, virtual_s;
 };
 
@@ -65,18 +64,27 @@ static void choose_faults(struct world *w)
         to[i] = world_roll(w, 3) ? from[i] * times[world_roll(w, 3)] : 0;
 }
 
+extern const struct service_spec inventory_service, order_service, payment_service, shipping_service, notify_service;
+
+static const struct service_spec *const services[] = { &inventory_service, &order_service, &payment_service,
+                                                       &shipping_service, &notify_service };
+#define SERVICES (sizeof(services) / sizeof(services[0]))
+
 struct hosts {
     struct service_options options;
-    struct node *inventory, *orders;
+    struct node *nodes[SERVICES];
 };
 
 static bool host(struct world *w, struct hosts *hosts)
 {
+    bool well = true;
+
     hosts->options = (struct service_options){ .rerun_always = world_roll(w, 2) };
-    hosts->inventory = node_create(w, "svc-inventory");
-    hosts->orders = node_create(w, "svc-order");
-    return node_host(hosts->inventory, &inventory_service, &hosts->options) &&
-           node_host(hosts->orders, &order_service, &hosts->options);
+    for (size_t i = 0; i < SERVICES; i++)
+        hosts->nodes[i] = node_create(w, services[i]->name);
+    for (size_t i = 0; well && i < SERVICES; i++)
+        well = node_host(hosts->nodes[i], services[i], &hosts->options);
+    return well;
 }
 
 /* Until everybody is served, with a look at the books now and then. */
@@ -123,6 +131,7 @@ static void run(const struct plan *plan, struct result *ret_result)
     struct hosts hosts;
     struct shop *shop = shop_create(w, plan->orders);
 
+    shop->town = town_create(w, shop->gateway);
     if (!host(w, &hosts))
         shop_violation(shop, "the services do not start");
     if (plan->faults)
@@ -140,6 +149,7 @@ static void run(const struct plan *plan, struct result *ret_result)
         .orders = shop->acknowledged,
         .refused = shop->refused,
         .repeated = shop->repeated,
+        .cancels = shop->cancels,
         .retried = shop->retried,
         .violations = shop->violations,
         .faults = world_faults_seen(w),
@@ -148,10 +158,12 @@ static void run(const struct plan *plan, struct result *ret_result)
         .cpu_s = (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9,
         .virtual_s = (double)world_now(w) / 1e6,
     };
+    struct town *town = shop->town;
     shop_destroy(shop);
-    node_retire(hosts.inventory);
-    node_retire(hosts.orders);
+    for (size_t i = 0; i < SERVICES; i++)
+        node_retire(hosts.nodes[i]);
     world_destroy(w);
+    town_destroy(town);
 }
 
 /* In a process of its own, so that what crashed machines leave in memory goes with it. */
@@ -177,12 +189,14 @@ static bool run_apart(const struct plan *plan, struct result *ret_result)
 
 static void tell(const struct plan *plan, const struct result *r)
 {
-    printf("seed %llu: %llu orders, %llu refused, %llu repeated, %llu dead letters, %llu faults, %llu steps, %.0f s "
+    printf("seed %llu: %llu orders, %llu refused, %llu repeated, %llu cancelled, %llu dead letters, %llu faults, %llu "
+           "steps, %.0f s "
            "told in %.2f s, trace "
            "%016llx\n",
            (unsigned long long)plan->seed, (unsigned long long)r->orders, (unsigned long long)r->refused,
-           (unsigned long long)r->repeated, (unsigned long long)r->retried, (unsigned long long)r->faults,
-           (unsigned long long)r->steps, r->virtual_s, r->cpu_s, (unsigned long long)r->trace);
+           (unsigned long long)r->repeated, (unsigned long long)r->cancels, (unsigned long long)r->retried,
+           (unsigned long long)r->faults, (unsigned long long)r->steps, r->virtual_s, r->cpu_s,
+           (unsigned long long)r->trace);
     if (r->violations)
         printf("seed %llu: %llu violations; again with: tests/sim/run --seed %llu --orders %zu --faults %s\n",
                (unsigned long long)plan->seed, (unsigned long long)r->violations, (unsigned long long)plan->seed,
@@ -206,8 +220,7 @@ static int parse(int argc, char **argv, struct plan *ret_plan)
 {
     struct timespec now;
     int r = config_parse(tables, "tests/sim/run",
-                         "simulates svc-inventory and svc-order under faults and checks their books; a seed replays",
-                         argc, argv);
+                         "simulates all services under faults and checks their books; a seed replays", argc, argv);
     if (r != 0)
         return r > 0 ? 1 : 3;
 

@@ -8,7 +8,7 @@
 #define LIST     "/mesh.v1.AdminService/ListDeadLetters"
 #define RETRY    "/mesh.v1.AdminService/RetryDeadLetter"
 
-static void retried(struct actor *actor, const struct answer *answer)
+static void retried(struct actor *actor, const struct heard *answer)
 {
     /* The letter may be gone: the answer to the first request was lost, or a repeat of it has come late. */
     if (answer->code != RPC_OK && answer->code != RPC_NOT_FOUND && answer->code != RPC_FAILED_PRECONDITION)
@@ -28,7 +28,7 @@ static void retry(struct actor *actor, const char *letter)
     actor_ask(actor, "svc-order", RETRY, actor_pack(actor, &req), true, retried);
 }
 
-static void listed(struct actor *actor, const struct answer *answer)
+static void listed(struct actor *actor, const struct heard *answer)
 {
     Mesh__V1__ListDeadLettersResponse *reply = NULL;
 

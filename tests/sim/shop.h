@@ -16,6 +16,7 @@
 #define SHOP_LOCATIONS 3
 #define SHOP_CUSTOMERS 24
 #define SHOP_STAFF     4
+#define SHOP_DEPOTS    (2 * SHOP_LOCATIONS)
 #define SHOP_HOT_SKU   0 /* of the flash sale */
 
 enum fate { OPEN, ACKNOWLEDGED, REFUSED };
@@ -23,6 +24,7 @@ enum fate { OPEN, ACKNOWLEDGED, REFUSED };
 /* An order that somebody wants, under one request id however often it is sent. */
 struct intention {
     char request_id[ID_MAX], customer[CALLER_SUBJECT_MAX], channel[16];
+    const char *token, *city; /* of the card and of the address: they say how it goes */
     struct {
         int sku;
         int64_t quantity;
@@ -32,6 +34,7 @@ struct intention {
     enum fate fate;
     char order_id[ID_MAX];
     int64_t total_minor;
+    bool cancelled; /* it was acknowledged that it would be cancelled */
 };
 
 /* A correction of stock. */
@@ -45,11 +48,12 @@ struct adjustment {
 /* An order as the log told of it. */
 struct told {
     char order_id[ID_MAX];
-    int placed, confirmed, rejected;
+    int placed, confirmed, rejected, cancelling, cancelled, completed;
 };
 
 struct actor;
 struct follower;
+struct town;
 
 struct shop {
     struct world *w;
@@ -63,8 +67,9 @@ struct shop {
     struct actor *actors;
     size_t n_actors;
     struct follower *follower;
+    struct town *town;
     unsigned violations;
-    uint64_t refused, repeated, retried; /* retried: dead letters */
+    uint64_t refused, repeated, cancels, retried; /* retried: dead letters */
 };
 
 struct shop *shop_create(struct world *w, size_t orders);
@@ -83,7 +88,7 @@ void shop_location(int location, char ret_text[16]);
 
 /* --- actors (actor.c): one call at a time, repeated verbatim while the answer is unknown --- */
 
-struct answer {
+struct heard {
     enum rpc_code code;
     struct bytes reply;
     const char *reason, *message;
@@ -96,7 +101,7 @@ struct actor {
     int number;
     struct caller caller;
     void (*act)(struct actor *actor); /* begins something, or rests */
-    void (*answered)(struct actor *actor, const struct answer *answer);
+    void (*answered)(struct actor *actor, const struct heard *answer);
     bool asking, insists;
     unsigned attempts;
     struct bytes request;
@@ -113,16 +118,18 @@ void actor_init(struct actor *actor, struct shop *shop, int number, uint32_t rol
 void actor_finish(struct actor *actor);
 /* Bytes stay the caller's until answered. insists: asked again until there is an answer that will not change. */
 void actor_ask(struct actor *actor, const char *peer, const char *method, struct bytes request, bool insists,
-               void (*answered)(struct actor *actor, const struct answer *answer));
+               void (*answered)(struct actor *actor, const struct heard *answer));
 /* Acts again after a while. */
 void actor_rest(struct actor *actor, int64_t longest_us);
 /* A message as bytes on the heap, kept by the actor until the next one. */
 struct bytes actor_pack(struct actor *actor, const void *message);
 
-/* --- customers.c, staff.c, operator.c, follower.c --- */
+/* --- customers.c, staff.c, depot.c, operator.c, follower.c --- */
 
 void customer_act(struct actor *actor);
 void staff_act(struct actor *actor);
+void warehouse_act(struct actor *actor);
+void service_act(struct actor *actor);
 void operator_act(struct actor *actor);
 bool staff_load(struct shop *shop);
 

@@ -32,7 +32,7 @@ static void request_id(struct shop *shop, char ret_id[ID_MAX])
 
 /* --- prices --- */
 
-static void repriced(struct actor *actor, const struct answer *answer)
+static void repriced(struct actor *actor, const struct heard *answer)
 {
     struct shop *shop = actor->shop;
 
@@ -80,7 +80,7 @@ static void upsert(struct actor *actor, int product)
 
 /* --- stock --- */
 
-static void adjusted(struct actor *actor, const struct answer *answer)
+static void adjusted(struct actor *actor, const struct heard *answer)
 {
     struct adjustment *adjustment = actor->adjustment;
 
@@ -135,7 +135,7 @@ static bool answered(void *arg)
     return !((struct actor *)arg)->answered;
 }
 
-static void located(struct actor *actor, const struct answer *answer)
+static void located(struct actor *actor, const struct heard *answer)
 {
     if (answer->code != RPC_OK)
         shop_violation(actor->shop, "a location was refused: %s", answer->message);

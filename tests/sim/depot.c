@@ -1,0 +1,111 @@
+/* The people who see to parcels: warehouses pack and ship what is theirs, and customer service gives up what is lost.
+ */
+#include "oms/shipping/v1/fulfillment.pb-c.h"
+#include "tests/sim/shop.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define THINK_US 400000
+#define PAGE     30
+#define LIST     "/oms.shipping.v1.FulfillmentService/ListFulfillments"
+#define PACK     "/oms.shipping.v1.FulfillmentService/PackFulfillment"
+#define SHIP     "/oms.shipping.v1.FulfillmentService/ShipFulfillment"
+#define CANCEL   "/oms.order.v1.OrderService/CancelOrder"
+
+typedef Oms__Shipping__V1__Fulfillment Fulfillment;
+typedef Oms__Shipping__V1__ListFulfillmentsRequest ListRequest;
+typedef Oms__Shipping__V1__ListFulfillmentsResponse ListResponse;
+
+/* It may have been cancelled, or moved on, since it was listed. */
+static void done(struct actor *actor, const struct heard *answer)
+{
+    if (answer->code != RPC_OK && answer->code != RPC_FAILED_PRECONDITION && answer->code != RPC_ABORTED)
+        shop_violation(actor->shop, "a parcel was answered %s %s", rpc_code_name(answer->code), answer->message);
+    actor_rest(actor, THINK_US);
+}
+
+static void pack(struct actor *actor, const Fulfillment *f)
+{
+    Oms__Shipping__V1__PackFulfillmentRequest req = OMS__SHIPPING__V1__PACK_FULFILLMENT_REQUEST__INIT;
+    char id[ID_MAX];
+
+    id_make(node_port(actor->shop->gateway), "pck", id);
+    req.request_id = id;
+    req.fulfillment_id = f->fulfillment_id;
+    req.weight_grams = 100 + (int64_t)world_roll(actor->shop->w, 5000);
+    actor_ask(actor, "svc-shipping", PACK, actor_pack(actor, &req), true, done);
+}
+
+static void ship(struct actor *actor, const Fulfillment *f)
+{
+    Oms__Shipping__V1__ShipFulfillmentRequest req = OMS__SHIPPING__V1__SHIP_FULFILLMENT_REQUEST__INIT;
+    char id[ID_MAX];
+
+    id_make(node_port(actor->shop->gateway), "shp", id);
+    req.request_id = id;
+    req.fulfillment_id = f->fulfillment_id;
+    actor_ask(actor, "svc-shipping", SHIP, actor_pack(actor, &req), true, done);
+}
+
+static void give_up(struct actor *actor, const Fulfillment *f)
+{
+    Oms__Order__V1__CancelOrderRequest req = OMS__ORDER__V1__CANCEL_ORDER_REQUEST__INIT;
+    char id[ID_MAX];
+
+    id_make(node_port(actor->shop->gateway), "csr", id);
+    req.request_id = id;
+    req.order_id = f->order_id;
+    req.reason = "PARCEL_LOST";
+    actor_ask(actor, "svc-order", CANCEL, actor_pack(actor, &req), true, done);
+}
+
+static const struct {
+    Oms__Shipping__V1__Fulfillment__State state;
+    void (*see_to)(struct actor *actor, const Fulfillment *f);
+} chores[] = {
+    { OMS__SHIPPING__V1__FULFILLMENT__STATE__ALLOCATED, pack },
+    { OMS__SHIPPING__V1__FULFILLMENT__STATE__PACKED, ship },
+    { OMS__SHIPPING__V1__FULFILLMENT__STATE__EXCEPTION, give_up },
+};
+
+static void listed(struct actor *actor, const struct heard *answer)
+{
+    ListResponse *reply = NULL;
+
+    if (answer->code == RPC_OK)
+        reply = oms__shipping__v1__list_fulfillments_response__unpack(NULL, answer->reply.len, answer->reply.data);
+    const Fulfillment *f = NULL;
+    if (reply && reply->n_fulfillments)
+        f = reply->fulfillments[world_roll(actor->shop->w, reply->n_fulfillments)];
+    for (size_t i = 0; f && i < sizeof(chores) / sizeof(chores[0]); i++)
+        if (chores[i].state == f->state)
+            chores[i].see_to(actor, f);
+    if (!f)
+        actor_rest(actor, THINK_US);
+    if (reply)
+        oms__shipping__v1__list_fulfillments_response__free_unpacked(reply, NULL);
+}
+
+static void look(struct actor *actor, Oms__Shipping__V1__Fulfillment__State state, const char *location)
+{
+    ListRequest req = OMS__SHIPPING__V1__LIST_FULFILLMENTS_REQUEST__INIT;
+
+    req.state = state;
+    req.location_id = (char *)location;
+    req.page_size = PAGE;
+    actor_ask(actor, "svc-shipping", LIST, actor_pack(actor, &req), false, listed);
+}
+
+void warehouse_act(struct actor *actor)
+{
+    char location[16];
+
+    shop_location(actor->number % SHOP_LOCATIONS, location);
+    look(actor, chores[world_roll(actor->shop->w, 2)].state, location);
+}
+
+void service_act(struct actor *actor)
+{
+    look(actor, OMS__SHIPPING__V1__FULFILLMENT__STATE__EXCEPTION, "");
+}
