@@ -28,17 +28,28 @@ struct load {
     uv_loop_t loop;
     struct reactor reactor;
     struct client clients[BENCH_CONNECTIONS];
-    struct flight flights[BENCH_CONNECTIONS * BENCH_STREAMS];
+    struct flight flights[BENCH_CONNECTIONS * LOAD_STREAMS_MAX];
     struct tokens *tokens;
     uint64_t seed;
     size_t warmed; /* known tokens that have been used */
-    bool measuring, ending;
-    size_t calls, failed;
+    bool measuring, over, ending;
+    size_t calls, failed, flying;
     uint32_t *times;
     size_t n_times;
 };
 
-static uint8_t message[5 + BENCH_MESSAGE] = { 0, 0, 0, 0, BENCH_MESSAGE };
+static size_t write_message(void *arg, uint8_t *buffer, size_t room)
+{
+    memset(buffer, 0, BENCH_MESSAGE);
+    return BENCH_MESSAGE;
+}
+
+static struct load_call calls = { BENCH_PATH, BENCH_STREAMS, write_message, NULL };
+
+void load_calls(const struct load_call *call)
+{
+    calls = *call;
+}
 
 static uint64_t chance(struct load *load)
 {
@@ -61,9 +72,12 @@ static const char *next_token(struct load *load)
 static ssize_t read_message(nghttp2_session *session, int32_t id, uint8_t *buffer, size_t room, uint32_t *flags,
                             nghttp2_data_source *source, void *data)
 {
-    memcpy(buffer, message, sizeof(message));
+    size_t n = calls.write(calls.arg, buffer + 5, room - 5);
+    buffer[0] = 0;
+    for (size_t i = 0; i < 4; i++)
+        buffer[1 + i] = (uint8_t)(n >> (24 - 8 * i));
     *flags |= NGHTTP2_DATA_FLAG_EOF;
-    return sizeof(message);
+    return (ssize_t)(5 + n);
 }
 
 static void take_off(struct flight *flight)
@@ -73,7 +87,7 @@ static void take_off(struct flight *flight)
     nghttp2_nv nva[] = {
         H2_FIELD(":method", "POST"),
         H2_FIELD(":scheme", "http"),
-        H2_FIELD(":path", BENCH_PATH),
+        H2_VALUE(":path", calls.path, strlen(calls.path)),
         H2_FIELD(":authority", "shop.example"),
         H2_FIELD("te", "trailers"),
         H2_FIELD("content-type", "application/grpc"),
@@ -85,6 +99,7 @@ static void take_off(struct flight *flight)
     nva[9].flags |= NGHTTP2_NV_FLAG_NO_INDEX; /* credentials: RFC 7541, section 7.1.3 */
     nghttp2_data_provider body = { .source.ptr = flight, .read_callback = read_message };
     flight->ok = false;
+    client->load->flying++;
     flight->begun_us = wheel_now_us();
     if (nghttp2_submit_request(client->session, NULL, nva, sizeof(nva) / sizeof(nva[0]), &body, flight) < 0)
         abort();
@@ -109,11 +124,12 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error,
     struct flight *flight = nghttp2_session_get_stream_user_data(session, id);
     if (!flight)
         return 0;
+    load->flying--;
     load->calls++;
     load->failed += !flight->ok;
     if (load->measuring && load->n_times < TIMES_MAX)
         load->times[load->n_times++] = (uint32_t)(wheel_now_us() - flight->begun_us);
-    if (!load->ending)
+    if (!load->ending && !load->over)
         take_off(flight);
     return 0;
 }
@@ -122,8 +138,8 @@ static void ready(struct link *link)
 {
     struct client *client = (struct client *)link;
     struct load *load = client->load;
-    size_t first = (size_t)(client - load->clients) * BENCH_STREAMS;
-    for (size_t i = 0; i < BENCH_STREAMS; i++) {
+    size_t first = (size_t)(client - load->clients) * LOAD_STREAMS_MAX;
+    for (size_t i = 0; i < calls.streams; i++) {
         load->flights[first + i].client = client;
         take_off(&load->flights[first + i]);
     }
@@ -234,8 +250,12 @@ void load_run(int port, struct tokens *tokens, int64_t warm_us, int64_t measured
     run_until(load, begun_us + measured_us);
     ret_result->wall_us = wheel_now_us() - begun_us;
     measuring(arg, false);
+    load->measuring = false;
+    load->over = true;
     ret_result->calls = load->calls;
-    ret_result->failed = load->failed;
+    for (int64_t until_us = wheel_now_us() + 10000000; load->flying && wheel_now_us() < until_us;)
+        uv_run(&load->loop, UV_RUN_ONCE);
+    ret_result->failed = load->failed + load->flying;
     qsort(load->times, load->n_times, sizeof(*load->times), by_time);
     ret_result->p50_us = load->n_times ? load->times[load->n_times / 2] : 0;
     ret_result->p99_us = load->n_times ? load->times[load->n_times * 99 / 100] : 0;
