@@ -205,6 +205,7 @@ START_TEST(a_label_that_was_never_asked_for_is_not_asked_for_any_more)
     world_outside_down(s.world, "carrier", true);
     packed(&s, id);
     cancel(&s, req->request_id);
+    world_run(s.world, 30 * (int64_t)SECOND); /* what was on its way has been refused */
     world_outside_down(s.world, "carrier", false);
     world_run(s.world, 60 * (int64_t)SECOND);
     ck_assert_str_eq(book_says(&s, id), "CANCELLED");
