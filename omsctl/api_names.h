@@ -15,13 +15,17 @@ typedef Oms__Order__V1__Order Order;
 typedef Oms__Order__V1__OrderLine OrderLine;
 typedef Oms__Order__V1__PlaceOrderRequest PlaceOrderRequest;
 typedef Oms__Order__V1__PlaceOrderRequest__Line PlaceOrderLine;
+typedef Oms__Payment__V1__Operation Operation;
+typedef Oms__Payment__V1__Payment Payment;
 typedef Oms__Shipping__V1__Fulfillment Fulfillment;
 
 #define CATALOG_METHOD(name)   "/oms.catalog.v1.CatalogService/" name
 #define INVENTORY_METHOD(name) "/oms.inventory.v1.InventoryService/" name
 #define ALERT_METHOD(name)     "/oms.notify.v1.AlertService/" name
+#define LEDGER_METHOD(name)    "/oms.payment.v1.LedgerService/" name
 #define MESSAGE_METHOD(name)   "/oms.notify.v1.NotificationService/" name
 #define ORDER_METHOD(name)     "/oms.order.v1.OrderService/" name
+#define PAYMENT_METHOD(name)   "/oms.payment.v1.PaymentService/" name
 #define SHIPPING_METHOD(name)  "/oms.shipping.v1.FulfillmentService/" name
 #define ADMIN_METHOD(name)     "/mesh.v1.AdminService/" name
 #define LOG_METHOD(name)       "/mesh.v1.LogService/" name

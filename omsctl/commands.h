@@ -35,6 +35,13 @@ int run_case_ack(struct ctl *ctl);
 int run_case_resolve(struct ctl *ctl);
 int run_message_list(struct ctl *ctl);
 
+int run_payment_get(struct ctl *ctl);
+int run_payment_list(struct ctl *ctl);
+int run_payment_refund(struct ctl *ctl);
+int run_payment_resolve(struct ctl *ctl);
+int run_ledger_balance(struct ctl *ctl);
+int run_ledger_entries(struct ctl *ctl);
+
 int run_events(struct ctl *ctl);
 int run_deadletters_list(struct ctl *ctl);
 int run_deadletters_explain(struct ctl *ctl);

@@ -128,6 +128,36 @@ static const struct flag message_list_flags[] = {
     {},
 };
 
+static const struct flag payment_list_flags[] = {
+    { "customer", "ID", NULL, "of this customer only" },
+    { "open", NULL, NULL, "only what waits for the processor or the customer" },
+    { "limit", "N", NULL, "at most so many; 0: all; 100 if not given" },
+    {},
+};
+
+static const struct flag payment_refund_flags[] = {
+    { "reason", "CODE", NULL, "GOODWILL, DAMAGED …; GOODWILL if not given" },
+    { "request-id", "ID", NULL, "the same id twice has one effect; made up if not given" },
+    {},
+};
+
+static const struct flag payment_resolve_flags[] = {
+    { "reason", "CODE", NULL, "how you know; kept with your name" },
+    { "request-id", "ID", NULL, "the same id twice has one effect; made up if not given" },
+    {},
+};
+
+static const struct flag ledger_balance_flags[] = {
+    { "currency", "CODE", NULL, "ISO 4217; all if not given" },
+    {},
+};
+
+static const struct flag ledger_entries_flags[] = {
+    { "order", "ID", NULL, "of this order only" },
+    { "limit", "N", NULL, "at most so many; 0: all; 100 if not given" },
+    {},
+};
+
 static const struct flag events_flags[] = {
     { "follow", NULL, NULL, "stay, and show what comes" },
     { "after", "SEQ|INCARNATION:SEQ", NULL, "only what came after this position; from the oldest kept if not given" },
@@ -209,6 +239,18 @@ static const struct command commands[] = {
     { "case resolve", "CASE --reason CODE", "Ends a case.", run_case_resolve, case_resolve_flags, 1, 1 },
     { "message list", "", "Lists what customers were told by mail, newest first.", run_message_list, message_list_flags,
       0, 0 },
+    { "payment get", "PAYMENT|ORDER", "Shows one payment with all that the card processor was asked.", run_payment_get,
+      NULL, 1, 1 },
+    { "payment list", "", "Lists payments, newest first.", run_payment_list, payment_list_flags, 0, 0 },
+    { "payment refund", "PAYMENT|ORDER AMOUNT", "Gives back some of what was captured.", run_payment_refund,
+      payment_refund_flags, 2, 2 },
+    { "payment resolve", "OPERATION succeeded|declined --reason CODE",
+      "Decides what became of an operation that the processor does not answer for.\n\n"
+      "Whatever the processor says later is compared, and a contradiction becomes a case.",
+      run_payment_resolve, payment_resolve_flags, 2, 2 },
+    { "ledger balance", "", "Shows what stands on each account; the sum is zero.", run_ledger_balance,
+      ledger_balance_flags, 0, 0 },
+    { "ledger entries", "", "Lists what was posted, oldest first.", run_ledger_entries, ledger_entries_flags, 0, 0 },
     { "events", "[--service S]", "Shows the log of a process; svc-order's if not said otherwise.", run_events,
       events_flags, 0, 0 },
     { "deadletters list", "--service S", "Lists commands that were given up.", run_deadletters_list, page_flags, 0, 0 },
