@@ -16,7 +16,7 @@ ADMIN = {row[0]: int(row[2]) for row in map(str.split, open(ROOT / "dev" / "proc
          if len(row) == 3 and row[0] != "#"}
 SERVICES = sorted(p for p in ADMIN if p != "gateway")
 # A person is told of in these tables only, each with a column that says whose it is.
-PERSONAL = {"order_address", "contact", "ship_address"}
+PERSONAL = {"order_address", "contact", "shipment_address"}
 
 
 def place(extra=None, who="customer:wanda"):
