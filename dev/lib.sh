@@ -49,6 +49,7 @@ compile() {
 base=${OMS_PORT_BASE:-7000}
 redis_port=$((base + 379))
 tls_port=$((base + 443))
+outsiders=(processor carrier) outside_ports=($((base + 601)) $((base + 602)))
 names=() ports=() admins=()
 while read -r name port admin; do
     [[ -n $name && $name != \#* ]] || continue

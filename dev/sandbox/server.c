@@ -166,6 +166,10 @@ static enum MHD_Result ask_company(struct exchange *exchange, const char *verb)
     }
     if (strcmp(exchange->path, "/v1/book") == 0 && strcmp(verb, "GET") == 0)
         return give_book(exchange);
+    if (strcmp(exchange->path, "/healthz") == 0) {
+        answer_say(&exchange->answer, 200, "{\"status\":\"serving\"}");
+        return give_answer(exchange);
+    }
 
     company->answer(company->self, clock_us(CLOCK_REALTIME), verb, exchange->path, key,
                     (struct bytes){ exchange->body, exchange->body_len }, &exchange->answer);

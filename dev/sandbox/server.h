@@ -1,5 +1,6 @@
 /* HTTP/1.1 for one company, by libmicrohttpd: one thread that reads requests, asks the company, and holds each answer
- * back for as long as it says without holding anybody else up. GET /v1/book is the book. */
+ * back for as long as it says without holding anybody else up. GET /v1/book is the book, /healthz says that
+ * it serves. */
 #pragma once
 
 #include "dev/sandbox/book.h"

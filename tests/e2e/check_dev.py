@@ -114,6 +114,8 @@ def a_taken_port_is_one_clear_line_and_nothing_is_started():
 def a_process_that_does_not_come_up_is_named_with_its_last_word():
     mesh = Mesh()
     build = mesh.dir / "build"
+    (build / "dev").mkdir(parents=True)
+    (build / "dev" / "sandbox").symlink_to(BUILD / "dev" / "sandbox")
     for name in ("svc-order", "gateway", "omsctl"):
         (build / name).mkdir(parents=True)
         (build / name / name).symlink_to(BUILD / name / name)

@@ -14,7 +14,7 @@ BUILD = pathlib.Path(os.environ.get("OMS_BUILD_DIR", ROOT / "build"))
 CTL = BUILD / "omsctl" / "omsctl"
 SAMPLE = ROOT / "dev" / "sample"
 RETAIL = pathlib.Path(os.environ.get("RETAIL_FILE", ROOT.parent / "shared" / "data" / "online-retail.csv.xz"))
-PORT_OFFSETS = (0, 9, 443, 379)  # gateway, its admin port, TLS, Redis; services ask for x01 and x09
+PORT_OFFSETS = (0, 9, 443, 379, 601, 602)  # gateway, its admin port, TLS, Redis, processor, carrier; services: x01 and x09
 
 
 def _free(port):
