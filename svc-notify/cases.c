@@ -42,11 +42,9 @@ static int tell_rows(struct txn *txn, int32_t type, const struct rows *rows, con
 {
     int r = 0;
     for (size_t i = 0; r == 0 && i < rows->n; i++) {
-        struct trace trace = { 0 };
         for (size_t k = 0; k < n; k++)
             if (strcmp(news[k].ref, row_text(rows, i, 4)) == 0)
-                trace_parse(news[k].entry->trace, &trace);
-        txn->trace = &trace;
+                txn->trace = &news[k].trace;
         r = case_tell(txn, type, row_text(rows, i, 0), row_int(rows, i, 1), row_text(rows, i, 2), row_int(rows, i, 3));
         txn->trace = NULL;
     }

@@ -25,19 +25,24 @@ static struct addressee *find(struct addressee *addressees, size_t n, const char
     return NULL;
 }
 
-static int ask(struct txn *txn, const struct addressee *addressee)
+/* svc-order is asked about those that the rows name. */
+static int ask(struct txn *txn, struct addressee *addressees, size_t n, const struct rows *rows)
 {
-    GetOrderRequest request = OMS__ORDER__V1__GET_ORDER_REQUEST__INIT;
-    request.order_id = (char *)addressee->order_id;
-    struct trace trace;
-    trace_parse(addressee->trace, &trace);
-    txn->trace = &trace;
-    int r = outbox_add(txn, &(struct command){ ORDER_PROCESS, ORDER_GET, addressee->order_id, &request.base, 0 });
-    txn->trace = NULL;
-    return r;
+    struct command *commands = arena_alloc(txn->arena, rows->n * sizeof(*commands));
+    GetOrderRequest *requests = arena_alloc(txn->arena, rows->n * sizeof(*requests));
+    if (!commands || !requests)
+        return -ENOMEM;
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct addressee *addressee = find(addressees, n, row_text(rows, i, 0));
+        oms__order__v1__get_order_request__init(&requests[i]);
+        requests[i].order_id = (char *)addressee->order_id;
+        commands[i] =
+            (struct command){ ORDER_PROCESS, ORDER_GET, addressee->order_id, &requests[i].base, 0, addressee->trace };
+    }
+    return outbox_add_many(txn, commands, rows->n);
 }
 
-/* Whoever had no row has one now, and svc-order is asked. */
+/* Whoever had no row has one now. */
 static int ask_new(struct txn *txn, struct addressee *addressees, size_t n, size_t *ret_asked)
 {
     enum { COLUMNS = 6 };
@@ -53,10 +58,10 @@ static int ask_new(struct txn *txn, struct addressee *addressees, size_t n, size
                            "INSERT INTO contact (order_id, known, subject, name, email, total) "
                            "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (order_id) DO NOTHING RETURNING order_id",
                            n, COLUMNS, values);
-    for (size_t i = 0; r == 0 && i < rows.n; i++)
-        r = ask(txn, find(addressees, n, row_text(&rows, i, 0)));
-    *ret_asked = r == 0 ? rows.n : 0;
-    return r;
+    if (r < 0)
+        return r;
+    *ret_asked = rows.n;
+    return ask(txn, addressees, n, &rows);
 }
 
 static int read_known(struct txn *txn, struct addressee *addressees, size_t n)

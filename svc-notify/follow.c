@@ -139,6 +139,7 @@ static int read_news(struct txn *txn, const struct source *source, const struct 
         .tracking_number = "",
         .amount = "",
     };
+    trace_parse(entry->trace, &news.trace);
     int r = source->read(txn, payload, &news);
     if (r < 0)
         return r;

@@ -11,17 +11,19 @@
 
 #define ANSWER_US 30000000
 
-int mail_queue(struct txn *txn, const char *order_id, const char *message_id, const char *trace)
+int mail_queue(struct txn *txn, const struct mail_letter *letters, size_t n)
 {
-    SendMailRequest request = OMS__NOTIFY__V1__SEND_MAIL_REQUEST__INIT;
-    request.message_id = (char *)message_id;
-    const struct trace *before = txn->trace;
-    struct trace own;
-    if (trace && trace_parse(trace, &own))
-        txn->trace = &own;
-    int r = outbox_add(txn, &(struct command){ MAIL_PEER, MAIL_SEND, order_id, &request.base, 0 });
-    txn->trace = before;
-    return r;
+    struct command *commands = arena_alloc(txn->arena, n * sizeof(*commands));
+    SendMailRequest *requests = arena_alloc(txn->arena, n * sizeof(*requests));
+    if (!commands || !requests)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        oms__notify__v1__send_mail_request__init(&requests[i]);
+        requests[i].message_id = (char *)letters[i].message_id;
+        commands[i] =
+            (struct command){ MAIL_PEER, MAIL_SEND, letters[i].order_id, &requests[i].base, 0, letters[i].trace };
+    }
+    return outbox_add_many(txn, commands, n);
 }
 
 /* --- as it is sent --- */

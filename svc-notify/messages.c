@@ -10,6 +10,40 @@
 
 #define PAGE_DEFAULT 50
 
+/* --- ending --- */
+
+enum { ENDING_COLUMNS = 3 };
+
+static void put_ending(struct txn *txn, const char *message_id, enum message_state state, struct value *ret_row)
+{
+    ret_row[0] = T(message_id);
+    ret_row[1] = I(state);
+    ret_row[2] = I(txn->now_us);
+}
+
+static int end_messages(struct txn *txn, const struct value *rows, size_t n)
+{
+    return txn_post_many(txn,
+                         "WITH v (id, state, now_us) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS BIGINT), "
+                         "CAST($3 AS BIGINT))) "
+                         "UPDATE message SET state = v.state, update_time_us = v.now_us FROM v "
+                         "WHERE message_id = v.id AND message.state = 1",
+                         n, ENDING_COLUMNS, rows);
+}
+
+int message_ends(struct txn *txn, const char *message_id, enum message_state state)
+{
+    struct value row[ENDING_COLUMNS];
+    put_ending(txn, message_id, state, row);
+    return end_messages(txn, row, 1);
+}
+
+int messages_end(struct txn *txn, const char *order_id, enum message_state state)
+{
+    return txn_post(txn, "UPDATE message SET state = $2, update_time_us = $3 WHERE order_id = $1 AND state = 1",
+                    T(order_id), I(state), I(txn->now_us));
+}
+
 /* --- making --- */
 
 /* A message that a page of events wants, and whether it is new. */
@@ -112,8 +146,7 @@ static int read_addressees(struct txn *txn, const struct draft *drafts, size_t n
         return -ENOMEM;
     for (size_t i = 0; i < n; i++)
         if (drafts[i].made)
-            all[made++] =
-                (struct addressee){ .order_id = drafts[i].news->order_id, .trace = drafts[i].news->entry->trace };
+            all[made++] = (struct addressee){ .order_id = drafts[i].news->order_id, .trace = &drafts[i].news->trace };
     qsort(all, made, sizeof(*all), compare_addressees);
     for (size_t i = 0; i < made; i++)
         if (kept == 0 || compare_addressees(&all[kept - 1], &all[i]) != 0)
@@ -126,19 +159,22 @@ static int read_addressees(struct txn *txn, const struct draft *drafts, size_t n
 static int send_drafts(struct txn *txn, const struct draft *drafts, size_t n, const struct addressee *addressees,
                        size_t n_addressees)
 {
+    struct mail_letter *letters = arena_alloc(txn->arena, n * sizeof(*letters));
+    struct value *nowhere = arena_alloc(txn->arena, n * ENDING_COLUMNS * sizeof(*nowhere));
+    size_t n_letters = 0, n_nowhere = 0;
+    if (!letters || !nowhere)
+        return -ENOMEM;
     for (size_t i = 0; i < n; i++) {
         const struct addressee wanted = { .order_id = drafts[i].news->order_id };
         const struct addressee *to =
             drafts[i].made ? bsearch(&wanted, addressees, n_addressees, sizeof(wanted), compare_addressees) : NULL;
-        if (!to || to->state == ADDRESS_ASKED)
-            continue;
-        int r = to->state == ADDRESS_NONE
-                    ? message_ends(txn, drafts[i].message_id, NO_ADDRESS)
-                    : mail_queue(txn, to->order_id, drafts[i].message_id, drafts[i].news->entry->trace);
-        if (r < 0)
-            return r;
+        if (to && to->state == ADDRESS_KNOWN)
+            letters[n_letters++] = (struct mail_letter){ drafts[i].message_id, to->order_id, to->trace };
+        if (to && to->state == ADDRESS_NONE)
+            put_ending(txn, drafts[i].message_id, NO_ADDRESS, nowhere + n_nowhere++ * ENDING_COLUMNS);
     }
-    return 0;
+    int r = mail_queue(txn, letters, n_letters);
+    return r < 0 || n_nowhere == 0 ? r : end_messages(txn, nowhere, n_nowhere);
 }
 
 int messages_add(struct txn *txn, const struct news *news, size_t n)
@@ -166,20 +202,6 @@ int messages_add(struct txn *txn, const struct news *news, size_t n)
     return r < 0 ? r : send_drafts(txn, drafts, n, addressees, n_addressees);
 }
 
-/* --- what becomes of them --- */
-
-int message_ends(struct txn *txn, const char *message_id, enum message_state state)
-{
-    return txn_post(txn, "UPDATE message SET state = $2, update_time_us = $3 WHERE message_id = $1 AND state = 1",
-                    T(message_id), I(state), I(txn->now_us));
-}
-
-int messages_end(struct txn *txn, const char *order_id, enum message_state state)
-{
-    return txn_post(txn, "UPDATE message SET state = $2, update_time_us = $3 WHERE order_id = $1 AND state = 1",
-                    T(order_id), I(state), I(txn->now_us));
-}
-
 int messages_send(struct txn *txn, const char *order_id)
 {
     struct rows rows;
@@ -187,9 +209,14 @@ int messages_send(struct txn *txn, const char *order_id)
                       "SELECT message_id FROM message WHERE order_id = $1 AND state = 1 "
                       "ORDER BY event_time_us, template, message_id",
                       T(order_id));
-    for (size_t i = 0; r == 0 && i < rows.n; i++)
-        r = mail_queue(txn, order_id, row_text(&rows, i, 0), NULL);
-    return r;
+    if (r < 0)
+        return r;
+    struct mail_letter *letters = arena_alloc(txn->arena, rows.n * sizeof(*letters));
+    if (!letters)
+        return -ENOMEM;
+    for (size_t i = 0; i < rows.n; i++)
+        letters[i] = (struct mail_letter){ .message_id = row_text(&rows, i, 0), .order_id = order_id };
+    return mail_queue(txn, letters, rows.n);
 }
 
 /* --- reading --- */

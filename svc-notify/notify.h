@@ -25,6 +25,7 @@ extern const struct consumer notify_consumers[];
 /* What an event is to us. Strings live as long as the unit. */
 struct news {
     const struct log_entry *entry;
+    struct trace trace;
     const char *order_id, *customer_id;
     /* a message, unless NO_MAIL */
     enum message_template template;
@@ -48,7 +49,7 @@ rpc_unit list_cases, get_case, acknowledge_case, resolve_case;
 
 /* Makes those messages that are not there yet, and has them sent as soon as somebody knows where to. */
 int messages_add(struct txn *txn, const struct news *news, size_t n);
-/* A message, or all of an order, that is still QUEUED; what has ended stays as it ended. */
+/* Messages that are still QUEUED, the n or all of an order; what has ended stays as it ended. */
 int message_ends(struct txn *txn, const char *message_id, enum message_state state);
 int messages_end(struct txn *txn, const char *order_id, enum message_state state);
 /* Those of an order that have waited for its address, in the order in which things happened. */
@@ -61,7 +62,7 @@ int messages_send(struct txn *txn, const char *order_id);
 
 struct addressee {
     const char *order_id;
-    const char *trace; /* whose work it is to ask */
+    const struct trace *trace; /* whose work it is to ask */
     enum { ADDRESS_ASKED, ADDRESS_KNOWN, ADDRESS_NONE } state;
 };
 /* Sets the states of addressees that are sorted, each order once. Who is not known yet is asked of svc-order. */
@@ -74,8 +75,12 @@ int contact_answered(struct txn *txn, const struct outcome *outcome);
 #define MAIL_SEND        "/mail/send"
 #define MAIL_PATIENCE_US (2 * 86400ll * 1000000)
 
-/* trace: whose work it is; NULL: the unit's. */
-int mail_queue(struct txn *txn, const char *order_id, const char *message_id, const char *trace);
+struct mail_letter {
+    const char *message_id, *order_id;
+    const struct trace *trace; /* whose work it is; NULL: the unit's */
+};
+/* Those of an order in this order. */
+int mail_queue(struct txn *txn, const struct mail_letter *letters, size_t n);
 int mail_ended(struct txn *txn, const struct outcome *outcome);
 extern const struct outside mail_outside;
 

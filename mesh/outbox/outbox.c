@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LETTER_COLUMNS "key, n, id, method, trace, request, due_us, next_us, created_us, attempts"
@@ -67,21 +68,22 @@ int letter_add(struct txn *txn, const struct letter *letter)
                     I(queued ? LETTER_BEHIND : LETTER_READY));
 }
 
-static int add(struct txn *txn, const char *prefix, struct letter *letter)
+/* Gives a letter what it has of its own. */
+static int make(struct txn *txn, const char *prefix, const struct trace *trace, struct letter *letter)
 {
-    char id[ID_MAX], trace[TRACE_TEXT] = "";
+    char id[ID_MAX], text[TRACE_TEXT] = "";
     id_make(store_port(txn->store), prefix, id);
-    if (txn->trace)
-        trace_format(txn->trace, trace);
+    if (trace)
+        trace_format(trace, text);
     letter->id = arena_copy(txn->arena, id, strlen(id));
-    letter->trace = arena_copy(txn->arena, trace, strlen(trace));
+    letter->trace = arena_copy(txn->arena, text, strlen(text));
     letter->created_us = txn->now_us;
     if (letter->due_us == 0)
         letter->due_us = txn->now_us;
-    return letter->id && letter->trace ? letter_add(txn, letter) : -ENOMEM;
+    return letter->id && letter->trace ? 0 : -ENOMEM;
 }
 
-int outbox_add(struct txn *txn, const struct command *command)
+static int make_command(struct txn *txn, const struct command *command, struct letter *ret_letter)
 {
     assert(command->destination[0] != '\0' && command->method[0] == '/');
     struct letter letter = {
@@ -95,7 +97,69 @@ int outbox_add(struct txn *txn, const struct command *command)
         return -ENOMEM;
     if (letter.request.len > OUTBOX_REQUEST_MAX)
         return -E2BIG;
-    return add(txn, "cmd", &letter);
+    *ret_letter = letter;
+    return make(txn, "cmd", command->trace ? command->trace : txn->trace, ret_letter);
+}
+
+int outbox_add(struct txn *txn, const struct command *command)
+{
+    struct letter letter;
+    int r = make_command(txn, command, &letter);
+    return r < 0 ? r : letter_add(txn, &letter);
+}
+
+static int compare_queues(const void *a, const void *b)
+{
+    const struct command *x = *(const struct command *const *)a, *y = *(const struct command *const *)b;
+    int r = strcmp(x->destination, y->destination);
+    if (r == 0)
+        r = strcmp(x->key, y->key);
+    return r ? r : x < y ? -1 : 1;
+}
+
+/* Which of them are the first of their queues. */
+static int find_firsts(struct txn *txn, const struct command *commands, size_t n, bool *ret_first)
+{
+    const struct command **sorted = arena_alloc(txn->arena, n * sizeof(*sorted));
+    if (!sorted)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = &commands[i];
+    qsort(sorted, n, sizeof(*sorted), compare_queues);
+    for (size_t i = 0; i < n; i++)
+        ret_first[sorted[i] - commands] = i == 0 || strcmp(sorted[i - 1]->destination, sorted[i]->destination) != 0 ||
+                                          strcmp(sorted[i - 1]->key, sorted[i]->key) != 0;
+    return 0;
+}
+
+/* Numbers need not be without gaps, only in order: each is as far behind its queue's last as it stands here. */
+int outbox_add_many(struct txn *txn, const struct command *commands, size_t n)
+{
+    enum { COLUMNS = 10 };
+    struct value *values = arena_alloc(txn->arena, n * COLUMNS * sizeof(*values));
+    bool *first = arena_alloc(txn->arena, n * sizeof(*first));
+    int r = values && first ? find_firsts(txn, commands, n, first) : -ENOMEM;
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        struct letter l;
+        r = make_command(txn, &commands[i], &l);
+        if (r < 0)
+            return r;
+        const struct value row[COLUMNS] = { T(l.destination), T(l.key),     I((int64_t)i + 1), T(l.id),
+                                            T(l.method),      B(l.request), T(l.trace),        I(l.due_us),
+                                            I(l.created_us),  I(first[i]) };
+        memcpy(values + i * COLUMNS, row, sizeof(row));
+    }
+    if (r < 0 || n == 0)
+        return r;
+    txn->touched |= TOUCHED_OUTBOX;
+    return txn_post_many(
+        txn,
+        "INSERT INTO outbox (destination, key, n, id, method, request, trace, due_us, next_us, created_us, attempts,"
+        " state, last_code, last_reason) VALUES ($1, $2, CAST($3 AS BIGINT) +"
+        " COALESCE((SELECT MAX(n) FROM outbox WHERE destination = $1 AND key = $2), 0), $4, $5, $6, $7, $8, $8, $9, 0,"
+        " CASE WHEN CAST($10 AS BIGINT) = 0"
+        " OR EXISTS (SELECT 1 FROM outbox WHERE destination = $1 AND key = $2) THEN 1 ELSE 0 END, 0, '')",
+        n, COLUMNS, values);
 }
 
 int outbox_timer(struct txn *txn, const char *name, const char *key, int64_t due_us)
@@ -103,7 +167,8 @@ int outbox_timer(struct txn *txn, const char *name, const char *key, int64_t due
     struct letter letter = {
         .destination = "", .key = key, .method = name, .request = { (const uint8_t *)"", 0 }, .due_us = due_us
     };
-    return add(txn, "tmr", &letter);
+    int r = make(txn, "tmr", txn->trace, &letter);
+    return r < 0 ? r : letter_add(txn, &letter);
 }
 
 static void read_letter(const struct rows *rows, size_t i, const char *destination, struct letter *ret_letter)

@@ -19,8 +19,11 @@ struct command {
     const char *key;                 /* its queue within the destination */
     const ProtobufCMessage *request; /* carries the operation id as request_id; packed now, resent verbatim */
     int64_t due_us;                  /* wall clock; 0: at once */
+    const struct trace *trace;       /* whose work it is; NULL: the unit's */
 };
 int outbox_add(struct txn *txn, const struct command *command);
+/* The same for many, one after the other, in multi-row statements. */
+int outbox_add_many(struct txn *txn, const struct command *commands, size_t n);
 /* Fires the timer row of that name at due_us or later, in a transaction, exactly once. */
 int outbox_timer(struct txn *txn, const char *name, const char *key, int64_t due_us);
 

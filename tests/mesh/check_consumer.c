@@ -338,6 +338,54 @@ START_TEST(an_unknown_event_stops_the_consumer_until_a_release_knows_it)
 }
 END_TEST
 
+static struct {
+    size_t largest, max; /* of the pages that came; above max they are refused */
+} pages;
+
+static int hear_all(struct txn *txn, const struct log_entry *entries, const void *const *payloads, size_t n)
+{
+    int r = n > pages.max ? -EINVAL : 0;
+    pages.largest = n > pages.largest ? n : pages.largest;
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        ck_assert_int_eq(entries[i].type, OMS__EVENT__V1__EVENT_TYPE__AVAILABILITY_CHANGED);
+        r = txn_post(txn, "INSERT INTO heard (op, times, snapshot) VALUES ($1, 1, $2)",
+                     T(((const Oms__Event__V1__AvailabilityChanged *)payloads[i])->sku), I(entries[i].snapshot));
+    }
+    return r;
+}
+
+/* What has no payload in its row is passed over. */
+static void hear_together(size_t max)
+{
+    begin(10);
+    pages.largest = 0;
+    pages.max = max;
+    p.consumers[0].apply_all = hear_all;
+    p.consumed[1] = (struct consumed){ .type = OMS__EVENT__V1__EVENT_TYPE__PRODUCT_UPSERTED };
+    pair_start(&p);
+    PAIR_AWAIT(&p, p.sender, RUNNING, 1);
+    pair_happen(&p, "a", 0, 50);
+    ck_assert_int_eq(pair_do(p.receiver, append_unknown, NULL), 0);
+    pair_happen(&p, "b", 0, 50);
+    PAIR_AWAIT(&p, p.sender, BY_TAIL, 100);
+    ck_assert_uint_eq(state().position.seq, 101);
+    pair_end(&p);
+}
+
+START_TEST(a_consumer_can_take_all_entries_of_a_unit_at_once)
+{
+    hear_together(SIZE_MAX);
+    ck_assert_uint_ge(pages.largest, 50);
+}
+END_TEST
+
+START_TEST(what_cannot_be_applied_together_is_applied_alone)
+{
+    hear_together(1);
+    ck_assert_uint_ge(pages.largest, 50);
+}
+END_TEST
+
 START_TEST(a_full_disk_delays_a_consumer_and_nothing_more)
 {
     begin(11);
@@ -358,4 +406,5 @@ SUITE("consumer", 280, events_are_applied_once_and_in_order, a_new_consumer_star
       a_cursor_of_another_incarnation_starts_from_a_snapshot, a_cursor_ahead_of_the_log_starts_from_a_snapshot,
       a_snapshot_goes_on_after_a_crash_where_it_was, a_cursor_that_somebody_else_has_moved_is_read_again,
       a_consumer_that_lost_its_lease_applies_nothing, an_event_that_cannot_be_applied_is_never_passed_over,
-      an_unknown_event_stops_the_consumer_until_a_release_knows_it, a_full_disk_delays_a_consumer_and_nothing_more)
+      an_unknown_event_stops_the_consumer_until_a_release_knows_it, a_consumer_can_take_all_entries_of_a_unit_at_once,
+      what_cannot_be_applied_together_is_applied_alone, a_full_disk_delays_a_consumer_and_nothing_more)
