@@ -14,6 +14,8 @@
 /* In svc-payment/payment.h and svc-shipping/shipping.h, whose names are like svc-order's. */
 extern const struct service_spec payment_service, shipping_service;
 
+extern const struct service_spec notify_service; /* svc-notify/notify.h */
+
 const struct caller anna = { ROLE_BIT(MESH__V1__ROLE__CUSTOMER), "cus_anna" };
 const struct caller bert = { ROLE_BIT(MESH__V1__ROLE__CUSTOMER), "cus_bert" };
 const struct caller staff = { ROLE_BIT(MESH__V1__ROLE__CSR), "carla" };
@@ -32,15 +34,18 @@ void shop_open(struct shop *s, uint64_t seed)
     s->payment = node_create(s->world, "svc-payment");
     s->shipping = node_create(s->world, "svc-shipping");
     s->client = node_create(s->world, "client");
+    s->notify = node_create(s->world, "svc-notify");
     outside_open(s);
     ck_assert(node_host(s->inventory, &inventory_service, &options));
     ck_assert(node_host(s->order, &order_service, &options));
     ck_assert(node_host(s->payment, &payment_service, &options));
     ck_assert(node_host(s->shipping, &shipping_service, &options));
+    ck_assert(node_host(s->notify, &notify_service, &options));
 }
 
 void shop_close(struct shop *s)
 {
+    node_retire(s->notify);
     node_retire(s->shipping);
     node_retire(s->payment);
     node_retire(s->order);
@@ -62,6 +67,8 @@ static const struct {
     { &oms__payment__v1__payment_service__descriptor, "svc-payment" },
     { &oms__payment__v1__ledger_service__descriptor, "svc-payment" },
     { &oms__shipping__v1__fulfillment_service__descriptor, "svc-shipping" },
+    { &oms__notify__v1__alert_service__descriptor, "svc-notify" },
+    { &oms__notify__v1__notification_service__descriptor, "svc-notify" },
     { &mesh__v1__deliver_service__descriptor, "svc-inventory" },
 };
 

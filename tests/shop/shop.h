@@ -11,12 +11,20 @@
 struct carrier;   /* dev/sandbox/carrier.h */
 struct processor; /* dev/sandbox/processor.h */
 
+struct shop_mail {
+    char path[128];
+    char *text; /* as it came last */
+    int times;
+};
+
 struct shop {
     struct world *world;
-    struct node *inventory, *order, *payment, *shipping, *client;
+    struct node *inventory, *order, *payment, *shipping, *notify, *client;
     struct carrier *carrier;
     uint64_t carrier_asked; /* requests that reached it */
     struct processor *processor;
+    struct shop_mail mails[512];
+    int n_mails;
     int64_t epoch_us;   /* what every clock shows when the world begins */
     struct arena arena; /* of replies and of what tests make; until shop_close */
     uint64_t requests;
@@ -27,6 +35,8 @@ void shop_close(struct shop *s);
 /* outside.c: opens and closes with the shop. */
 void outside_open(struct shop *s);
 void outside_close(struct shop *s);
+/* A mail by the end of its name, such as "-confirmed"; of several the first; NULL: there is none. */
+const struct shop_mail *outside_mail(const struct shop *s, const char *end);
 
 /* Who calls. */
 extern const struct caller anna, bert /* customers */, staff, erp, depot, order_process;
