@@ -1,0 +1,151 @@
+"""Customers, warehouse and staff, who repeat what they want under the same request id until they are answered."""
+import threading
+import time
+
+from client import Client, Refused, new_id
+
+ORDERS = "oms.order.v1.OrderService/"
+PARCELS = "oms.shipping.v1.FulfillmentService/"
+PAYMENTS = "oms.payment.v1.PaymentService/"
+TOKENS = {"tok_ok": 30, "tok_declined": 3, "tok_poor": 2, "tok_3ds": 5, "tok_3ds_fails": 2, "tok_3ds_never": 1, "tok_slow": 4,
+          "tok_late": 3, "tok_silent": 5, "tok_mute": 3, "tok_error": 5, "tok_refund_fails": 1, "tok_capture_fails": 1}
+CITIES = {"York": 20, "Delayton": 3, "Lostwick": 1, "Returnham": 1, "Errorby": 3, "Silentham": 3, "Twiceford": 3, "Refusal": 1}
+AGAIN = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", "CANCELLED")
+
+
+def _draw(random, weights):
+    return random.choices(list(weights), list(weights.values()))[0]
+
+
+class Notes:
+    """What people know: shared by all of them."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.acknowledged, self.cancelled, self.refunded, self.problems = {}, set(), {}, []
+
+    def problem(self, text):
+        with self.lock:
+            self.problems.append(text)
+
+
+class Person(threading.Thread):
+    """Has a connection of his own."""
+
+    def __init__(self, mesh, notes, random, until):
+        super().__init__()
+        self.mesh, self.notes, self.random, self.until = mesh, notes, random, until
+
+    def run(self):
+        with Client(self.mesh) as self.client:
+            try:
+                self.live()
+            except Exception as e:
+                self.notes.problem(f"{type(self).__name__}: {e!r}")
+
+    def insist(self, method, request, who, patience_s=90, until=None):
+        """The reply, however often it has to be asked for."""
+        end = time.monotonic() + patience_s
+        while True:
+            try:
+                return self.client.call(method, request, who, timeout=5)
+            except Refused as e:
+                gave_up = time.monotonic() > end or (until and until.is_set())
+                if e.code not in AGAIN or gave_up:
+                    raise
+                time.sleep(self.random.uniform(0.01, 0.1))
+
+
+class Customer(Person):
+    """Places orders one after the other, thinks better of some, and looks at them: what was acknowledged is there."""
+
+    def __init__(self, name, *args):
+        super().__init__(*args)
+        self.who = f"customer:{name}"
+
+    def place(self):
+        goods = ["MUG-S"] * 4 + ["POT-M", "RARE-1", "RARE-2"]
+        lines = [{"sku": self.random.choice(goods), "quantity": str(self.random.randint(1, 3))}
+                 for _ in range(self.random.randint(1, 3))]
+        token = _draw(self.random, TOKENS)
+        request = {"requestId": new_id(), "currencyCode": "EUR", "lines": lines, "paymentToken": token, "channel": "chaos",
+                   "email": "canary@example.com", "wait": self.random.random() < 0.2, "shipTo": {
+                       "name": "Canary Bird", "street": ["Perch 1"], "city": _draw(self.random, CITIES), "postalCode": "CB1",
+                       "country": "GB"}}
+        order = self.insist(ORDERS + "PlaceOrder", request, self.who)["order"]
+        with self.notes.lock:
+            self.notes.acknowledged[order["orderId"]] = token
+        if self.random.random() < 0.1:
+            again = self.insist(ORDERS + "PlaceOrder", request, self.who)["order"]
+            if again["orderId"] != order["orderId"]:
+                self.notes.problem(f"one request made two orders: {order['orderId']} and {again['orderId']}")
+        return order["orderId"]
+
+    def cancel(self, order_id):
+        try:
+            self.insist(ORDERS + "CancelOrder", {"requestId": new_id(), "orderId": order_id, "reason": "CUSTOMER_REQUEST"}, self.who)
+            with self.notes.lock:
+                self.notes.cancelled.add(order_id)
+        except Refused as e:
+            if e.code != "FAILED_PRECONDITION":
+                raise
+
+    def live(self):
+        mine = []
+        while not self.until.is_set():
+            mine.append(self.place())
+            chance = self.random.random()
+            if chance < 0.15:
+                self.cancel(self.random.choice(mine[-5:]))
+            elif chance < 0.3:
+                order_id = self.random.choice(mine)
+                found = self.insist(ORDERS + "GetOrder", {"orderId": order_id}, self.who)["order"]["orderId"]
+                assert found == order_id
+            self.until.wait(self.random.uniform(0, 0.1))
+
+
+class Warehouse(Person):
+    """Packs and ships whatever stands there, until nothing does and nothing more will come."""
+
+    def step(self, verb, parcel):
+        try:
+            self.insist(PARCELS + verb, {"requestId": f"{parcel}-{verb}", "fulfillmentId": parcel}, "warehouse:walter")
+        except Refused as e:
+            if e.code not in ("FAILED_PRECONDITION", "NOT_FOUND"):
+                raise
+
+    def live(self):
+        while not self.until.is_set():
+            for state, verb in (("PACKED", "ShipFulfillment"), ("ALLOCATED", "PackFulfillment")):
+                found = self.insist(PARCELS + "ListFulfillments", {"state": state, "pageSize": 100}, "warehouse:walter")
+                for parcel in found["fulfillments"]:
+                    if self.until.is_set():
+                        break
+                    self.step(verb, parcel["fulfillmentId"])
+            self.until.wait(0.1)
+
+
+class Staff(Person):
+    """Gives some money back."""
+
+    def live(self):
+        while not self.until.wait(0.5):
+            with self.notes.lock:
+                orders = list(self.notes.acknowledged)
+            if not orders:
+                continue
+            order_id = self.random.choice(orders)
+            try:
+                payment = self.insist(PAYMENTS + "GetPayment", {"orderId": order_id}, "csr:carol")
+            except Refused as e:
+                if e.code != "NOT_FOUND":
+                    raise
+                continue
+            if payment.get("state") != "CAPTURED":
+                continue
+            try:
+                self.insist(PAYMENTS + "RefundPayment", {"requestId": new_id(), "paymentId": payment["paymentId"],
+                                                         "amount": {"currencyCode": "EUR", "units": "1"}, "reason": "GOODWILL"}, "csr:carol")
+            except Refused as e:
+                if e.code != "FAILED_PRECONDITION":
+                    raise
