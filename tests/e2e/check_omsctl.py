@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import tap
+from client import await_true
 from whole_mesh import CTL, SAMPLE, Mesh
 
 IMPORT = ("catalog", "import", SAMPLE / "catalogue.csv", "--locations", SAMPLE / "locations.csv", "--stock",
@@ -102,6 +103,34 @@ def an_order_is_explained_cancelled_and_its_watch_ends():
     assert "REASON_INVALID" in MESH.ctl("order", "cancel", order_id, "--reason", "no longer wanted", code=2)
 
 
+def an_order_is_packed_shipped_and_paid_for():
+    order_id = MESH.ask("order", "place", f"{MUG}=2", "--customer", "ada", "--pay", "tok_ok", "--email", "ada@example.com",
+                        "--wait")["order"]["orderId"]
+    shipment = await_true("there is a parcel", lambda: MESH.ask("shipment", "list", "--order", order_id)["fulfillments"])[0]
+    MESH.ctl("shipment", "pack", shipment["fulfillmentId"], "--weight", "800")
+    await_true("it has its label", lambda: MESH.ask("shipment", "get", shipment["fulfillmentId"])["fulfillment"]["trackingNumber"])
+    MESH.ctl("shipment", "ship", shipment["fulfillmentId"])
+    seen = [json.loads(line) for line in MESH.ctl("order", "watch", order_id, "-o", "json").splitlines()]
+    assert (seen[-1]["state"], seen[-1]["paymentState"]) == ("COMPLETED", "CAPTURED"), seen
+    told = MESH.ctl("order", "get", order_id)
+    assert "COMPLETED" in told and "captured" in told, told
+    payment = MESH.ask("payment", "get", order_id)
+    assert payment["state"] == "CAPTURED" and [o["kind"] for o in payment["operations"]] == ["AUTHORIZE", "CAPTURE"], payment
+    assert payment["paymentId"] in MESH.ctl("payment", "list", "--customer", "ada")
+    MESH.ctl("payment", "refund", order_id, "1.50", "--reason", "GOODWILL")
+    await_true("it is refunded", lambda: "refunded 1.50 EUR" in MESH.ctl("payment", "get", payment["paymentId"]))
+    assert "REFUND_EXCEEDS_CAPTURED" in MESH.ctl("payment", "refund", order_id, "1000", code=2)
+    MESH.ctl("payment", "refund", order_id, "a lot", code=1)
+    assert "OPERATION_NOT_UNKNOWN" in MESH.ctl("payment", "resolve", f"{order_id}-authorize", "succeeded", "--reason", "SEEN", code=2)
+    MESH.ctl("payment", "resolve", f"{order_id}-authorize", "perhaps", "--reason", "SEEN", code=1)
+
+
+def the_ledger_is_told():
+    balance = MESH.ask("ledger", "balance", "--currency", "EUR")
+    assert all(s.get("units", "0") == "0" and not s.get("nanos") for s in balance["sums"]), balance
+    assert "sum" in MESH.ctl("ledger", "balance") and "SALES" in MESH.ctl("ledger", "entries")
+
+
 def no_order_is_stuck():
     assert MESH.ask("order", "stuck") == {"orders": []}
     assert "no order is stuck" in MESH.ctl("order", "stuck")
@@ -187,6 +216,8 @@ if __name__ == "__main__":
             an_order_of_more_than_there_is_is_rejected_with_a_sentence,
             a_refusal_names_code_reason_and_field,
             an_order_is_explained_cancelled_and_its_watch_ends,
+            an_order_is_packed_shipped_and_paid_for,
+            the_ledger_is_told,
             no_order_is_stuck,
             a_customer_sees_only_their_own,
             events_are_told_from_any_position,

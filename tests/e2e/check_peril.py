@@ -171,6 +171,18 @@ def when_svc_inventory_is_killed_under_load_every_order_is_there_once_and_settle
     service_is_killed("svc-inventory")
 
 
+def when_svc_payment_is_killed_under_load_every_order_is_there_once_and_settled():
+    service_is_killed("svc-payment")
+
+
+def when_svc_shipping_is_killed_under_load_every_order_is_there_once_and_settled():
+    service_is_killed("svc-shipping")
+
+
+def when_the_card_processor_is_killed_under_load_every_order_is_there_once_and_settled():
+    service_is_killed("processor")
+
+
 def when_svc_order_is_killed_under_load_every_order_is_there_once_and_settled():
     service_is_killed("svc-order")
 
@@ -189,6 +201,9 @@ if __name__ == "__main__":
             when_redis_is_killed_and_comes_back_availability_is_still_right,
             when_svc_inventory_is_killed_under_load_every_order_is_there_once_and_settled,
             when_svc_order_is_killed_under_load_every_order_is_there_once_and_settled,
+            when_svc_payment_is_killed_under_load_every_order_is_there_once_and_settled,
+            when_svc_shipping_is_killed_under_load_every_order_is_there_once_and_settled,
+            when_the_card_processor_is_killed_under_load_every_order_is_there_once_and_settled,
             when_the_gateway_is_killed_under_load_every_order_is_there_once_and_settled,
             a_gateway_that_is_told_to_end_answers_what_is_under_way,
         ])
