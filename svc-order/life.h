@@ -68,10 +68,16 @@ int parcel_left(struct life *life, const struct parcel *parcel);
 int parcel_moved(struct life *life, const char *fulfillment_id, enum parcel_state state);
 /* The carrier does not take it. */
 int parcel_refused(struct life *life, const struct parcel *parcel);
-/* It stays here, or, if it is too late for that, will not come to the customer any more (*ret_cancelled) and what was
- * paid for it is to be given back. */
-int parcel_cancelled(struct life *life, const struct parcel *parcel, bool too_late, bool *ret_cancelled,
-                     int64_t *ret_paid_minor);
+/* What became of it when the order was to be cancelled. */
+struct cancelled {
+    struct parcel parcel;
+    bool too_late;      /* it has left */
+    bool cancelled;     /* it stays here, or, having left, will not come to the customer any more */
+    bool now;           /* it was not so before */
+    int64_t paid_minor; /* to be given back for it */
+};
+/* Takes parcel and too_late, fills the rest. */
+int parcel_cancelled(struct life *life, struct cancelled *cancelled);
 int parcel_read(struct txn *txn, const char *fulfillment_id, const char *location_id, FulfillmentLine *const *lines,
                 size_t n, struct parcel *ret_parcel);
 /* Which line is served from where, by what was reserved. */

@@ -70,12 +70,6 @@ static int fulfil_ended(struct txn *txn, const struct outcome *outcome)
                           "The order could not be sent.", outcome->code == RPC_OK ? "" : outcome->reason);
 }
 
-struct cancelled {
-    struct parcel parcel;
-    bool too_late, cancelled;
-    int64_t paid_minor;
-};
-
 static int apply_verdicts(struct life *life, const CancelFulfillmentResponse *reply, struct cancelled *each)
 {
     int r = 0;
@@ -84,7 +78,7 @@ static int apply_verdicts(struct life *life, const CancelFulfillmentResponse *re
         each[i].too_late = v->too_late;
         r = parcel_read(life->txn, v->fulfillment_id, v->location_id, v->lines, v->n_lines, &each[i].parcel);
         if (r == 0)
-            r = parcel_cancelled(life, &each[i].parcel, v->too_late, &each[i].cancelled, &each[i].paid_minor);
+            r = parcel_cancelled(life, &each[i]);
     }
     return r;
 }
@@ -101,9 +95,11 @@ static int settle_cancelled(struct life *life, const struct cancelled *each, siz
     int r = 0;
     for (size_t i = 0; r == 0 && i < n; i++) {
         const struct parcel *p = &each[i].parcel;
+        if (!each[i].now)
+            continue;
         if (!each[i].too_late)
             r = life_release_lines(life, p->fulfillment_id, p->location_id, p->shares, p->n);
-        else if (each[i].cancelled && was_paid(life, each[i].paid_minor))
+        else if (was_paid(life, each[i].paid_minor))
             r = life_refund(life, p->fulfillment_id, each[i].paid_minor);
     }
     return r;

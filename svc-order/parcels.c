@@ -150,35 +150,34 @@ static const struct {
     int open, troubled;
 } moves[PARCEL_GIVEN_UP + 1][PARCEL_GIVEN_UP + 1] = {
     [PARCEL_ON_ITS_WAY] = { [PARCEL_THERE] = { true, -1, 0 }, [PARCEL_IN_TROUBLE] = { true, 0, 1 } },
-    [PARCEL_IN_TROUBLE] = { [PARCEL_THERE] = { true, -1, -1 }, [PARCEL_GIVEN_UP] = { true, -1, -1 } },
+    [PARCEL_IN_TROUBLE] = { [PARCEL_THERE] = { true, -1, -1 } },
 };
 
-static int move(struct life *life, const char *fulfillment_id, enum parcel_state to, int64_t *ret_amount_minor)
+/* 0: nothing has been heard of it. */
+static int read_parcel(struct life *life, const char *fulfillment_id, enum parcel_state *ret_state,
+                       int64_t *ret_amount_minor)
 {
     struct rows rows;
     int r = txn_query(life->txn, &rows,
                       "SELECT state, amount_minor FROM order_parcel WHERE order_id = $1 AND fulfillment_id = $2",
                       T(life->order_id), T(fulfillment_id));
-    if (r < 0 || rows.n == 0)
-        return r;
-    enum parcel_state from = row_int(&rows, 0, 0);
-    if (!moves[from][to].moves)
-        return 0;
-    life->parcels_open += moves[from][to].open;
-    life->parcels_troubled += moves[from][to].troubled;
-    *ret_amount_minor = row_int(&rows, 0, 1);
-    r = txn_post(life->txn, "UPDATE order_parcel SET state = $3 WHERE order_id = $1 AND fulfillment_id = $2",
-                 T(life->order_id), T(fulfillment_id), I(to));
-    return r < 0 ? r : 1;
+    *ret_state = r == 0 && rows.n ? row_int(&rows, 0, 0) : 0;
+    *ret_amount_minor = r == 0 && rows.n ? row_int(&rows, 0, 1) : 0;
+    return r;
 }
 
 int parcel_moved(struct life *life, const char *fulfillment_id, enum parcel_state state)
 {
+    enum parcel_state from;
     int64_t amount_minor;
-    int r = move(life, fulfillment_id, state, &amount_minor);
-    if (r <= 0)
+    int r = read_parcel(life, fulfillment_id, &from, &amount_minor);
+    if (r < 0 || !moves[from][state].moves)
         return r;
-    return life_happen(life, state == PARCEL_THERE ? PARCEL_DELIVERED : PARCEL_TROUBLED);
+    life->parcels_open += moves[from][state].open;
+    life->parcels_troubled += moves[from][state].troubled;
+    r = txn_post(life->txn, "UPDATE order_parcel SET state = $3 WHERE order_id = $1 AND fulfillment_id = $2",
+                 T(life->order_id), T(fulfillment_id), I(state));
+    return r < 0 ? r : life_happen(life, state == PARCEL_THERE ? PARCEL_DELIVERED : PARCEL_TROUBLED);
 }
 
 int parcel_refused(struct life *life, const struct parcel *parcel)
@@ -194,24 +193,35 @@ int parcel_refused(struct life *life, const struct parcel *parcel)
     return life_happen(life, PARCEL_TROUBLED);
 }
 
-/* A parcel in trouble that is given up is paid back; one that is with the customer, or on its way, is too late. */
-int parcel_cancelled(struct life *life, const struct parcel *parcel, bool too_late, bool *ret_cancelled,
-                     int64_t *ret_paid_minor)
+static int give_up(struct life *life, const struct parcel *parcel)
 {
+    return txn_post(life->txn,
+                    "INSERT INTO order_parcel (order_id, fulfillment_id, location_id, state, amount_minor) "
+                    "VALUES ($1, $2, $3, $4, 0) ON CONFLICT (order_id, fulfillment_id) DO UPDATE SET "
+                    "state = excluded.state",
+                    T(life->order_id), T(parcel->fulfillment_id), T(parcel->location_id), I(PARCEL_GIVEN_UP));
+}
+
+/* One that is with the customer, or on its way, is too late; one in trouble is given up and paid back. */
+int parcel_cancelled(struct life *life, struct cancelled *c)
+{
+    enum parcel_state state;
     int64_t amount_minor;
-    *ret_paid_minor = 0;
-    int moved = move(life, parcel->fulfillment_id, PARCEL_GIVEN_UP, ret_paid_minor);
-    *ret_cancelled = !too_late || moved > 0;
-    if (moved < 0 || !*ret_cancelled)
-        return moved;
+    int r = read_parcel(life, c->parcel.fulfillment_id, &state, &amount_minor);
+    c->cancelled = state == PARCEL_GIVEN_UP || !c->too_late || state == PARCEL_IN_TROUBLE;
+    c->now = c->cancelled && state != PARCEL_GIVEN_UP;
+    if (r < 0 || !c->now)
+        return r;
+
     life->parcels--;
-    if (!moved)
-        life->parcels_open--;
-    if (too_late) {
+    life->parcels_open--;
+    life->parcels_troubled -= state == PARCEL_IN_TROUBLE;
+    if (c->too_late) {
         life->parcels_shipped--;
-        return 0;
+        c->paid_minor = amount_minor;
+        return give_up(life, &c->parcel);
     }
-    int r = mark_lines(life, parcel, false, &amount_minor);
+    r = mark_lines(life, &c->parcel, false, &amount_minor);
     life->due_minor -= amount_minor;
-    return r;
+    return r < 0 ? r : give_up(life, &c->parcel);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define THINK_US 400000
+#define IDLE_MAX 7 /* who finds nothing to do looks half as often, so many times */
 #define PAGE     30
 #define LIST     "/oms.shipping.v1.FulfillmentService/ListFulfillments"
 #define PACK     "/oms.shipping.v1.FulfillmentService/PackFulfillment"
@@ -81,8 +82,9 @@ static void listed(struct actor *actor, const struct heard *answer)
     for (size_t i = 0; f && i < sizeof(chores) / sizeof(chores[0]); i++)
         if (chores[i].state == f->state)
             chores[i].see_to(actor, f);
+    actor->idle = f ? 0 : actor->idle + (actor->idle < IDLE_MAX);
     if (!f)
-        actor_rest(actor, THINK_US);
+        actor_rest(actor, (int64_t)THINK_US << actor->idle);
     if (reply)
         oms__shipping__v1__list_fulfillments_response__free_unpacked(reply, NULL);
 }

@@ -96,7 +96,8 @@ const struct law laws[] = {
     /* parcels, by the carrier's own book */
     { AT_REST, "what the carrier was handed is what was shipped",
       "SELECT key FROM carried WHERE handed_over EXCEPT SELECT fulfillment_id FROM o.order_parcel UNION ALL "
-      "SELECT fulfillment_id FROM o.order_parcel WHERE fulfillment_id NOT IN (SELECT key FROM carried)" },
+      "SELECT fulfillment_id FROM o.order_parcel WHERE state IN (1, 2) AND fulfillment_id NOT IN "
+      "(SELECT key FROM carried WHERE handed_over)" },
     { AT_REST, "a fulfilment is of an order",
       "SELECT fulfillment_id FROM s.fulfillment WHERE order_id NOT IN (SELECT order_id FROM o.sales_order)" },
     { ALWAYS, "a location sends an order one parcel",

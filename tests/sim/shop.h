@@ -103,7 +103,7 @@ struct actor {
     void (*act)(struct actor *actor); /* begins something, or rests */
     void (*answered)(struct actor *actor, const struct heard *answer);
     bool asking, insists;
-    unsigned attempts;
+    unsigned attempts, idle;
     struct bytes request;
     uint8_t *reply;
     size_t reply_len;
