@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """What happens to clients when parts of the mesh die, and to those who come in by the back door."""
+import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -39,9 +41,9 @@ def available(sku):
     return int(CLIENT.call(AVAILABILITY, {"skus": [sku]})["availability"][0]["available"])
 
 
-def place(who="customer:petra", request_id=None, sku="MUG-S", wait=True):
+def place(who="customer:petra", request_id=None, sku="MUG-S", wait=True, **more):
     request = {"requestId": request_id or new_id(), "currencyCode": "EUR", "wait": wait, "paymentToken": "tok_ok",
-               "lines": [{"sku": sku, "quantity": "1"}]}
+               "lines": [{"sku": sku, "quantity": "1"}], **more}
     return CLIENT.call(PLACE, request, who)["order"]
 
 
@@ -139,15 +141,69 @@ def a_caller_without_a_certificate_is_not_believed_whatever_he_says():
     raise AssertionError("the service believed it")
 
 
+def refuses(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+
+
+def orders_of(customer):
+    orders, request = [], {"customerId": customer, "pageSize": 500}
+    while request.get("pageToken") != "":
+        page = CLIENT.call("oms.order.v1.OrderService/ListOrders", request, "csr:carol")
+        orders += page["orders"]
+        request["pageToken"] = page["nextPageToken"]
+    return orders
+
+
+def gateway_again():
+    def is_found():
+        try:
+            return available("MUG-S")
+        except Refused as e:
+            assert e.code == "UNAVAILABLE", e
+            return None
+
+    MESH.up()
+    await_true("clients have found the gateway again", is_found)
+
+
 def a_gateway_that_is_told_to_end_answers_what_is_under_way():
-    """The gateway is told to end while calls are under way: every one of them is answered."""
-    problems, done, stop = [], [], threading.Event()
+    """Orders wait for their stock when the gateway is told to end, and get it only after it has sent all clients away:
+    every one of them is answered."""
+    answers, problems = [], []
 
     def shop():
-        while not stop.is_set():
+        try:
+            answers.append(place("csr:carol", customerId="dora")["state"])
+        except Refused as e:
+            problems.append(str(e))
+
+    inventory, gateway = MESH.pid("svc-inventory"), MESH.pid("gateway")
+    os.kill(inventory, signal.SIGSTOP)
+    try:
+        threads = [threading.Thread(target=shop) for _ in range(8)]
+        for t in threads:
+            t.start()
+        await_true("all orders wait for their stock", lambda: len(orders_of("dora")) == len(threads) or problems)
+        os.kill(gateway, signal.SIGTERM)
+        await_true("the gateway takes nobody any more", lambda: refuses(MESH.base))
+    finally:
+        os.kill(inventory, signal.SIGCONT)
+    for t in threads:
+        t.join()
+    await_true("the gateway has ended", lambda: not alive(gateway))
+    gateway_again()
+    assert not problems and answers == ["CONFIRMED"] * len(threads), (answers, problems[:3])
+
+
+def what_a_gateway_that_ends_does_not_answer_has_not_happened():
+    """Clients go on while the gateway ends: each call is answered, or refused without a trace."""
+    answered, problems = set(), []
+
+    def shop():
+        while True:
             try:
-                place()
-                done.append(1)
+                answered.add(place("csr:carol", customerId="ellen")["orderId"])
             except Refused as e:
                 if e.code != "UNAVAILABLE":
                     problems.append(str(e))
@@ -156,15 +212,16 @@ def a_gateway_that_is_told_to_end_answers_what_is_under_way():
     threads = [threading.Thread(target=shop) for _ in range(4)]
     for t in threads:
         t.start()
-    await_true("orders are being placed", lambda: len(done) > 20 or problems)
+    await_true("orders are being placed", lambda: len(answered) > 20 or problems)
     p = MESH.pid("gateway")
     os.kill(p, signal.SIGTERM)
     await_true("the gateway has ended", lambda: not alive(p))
-    stop.set()
     for t in threads:
         t.join()
-    MESH.up()
+    gateway_again()
     assert not problems, problems[:3]
+    stored = {order["orderId"] for order in orders_of("ellen")}
+    assert stored == answered, f"{len(stored - answered)} placed and not answered, {len(answered - stored)} lost"
 
 
 def when_svc_inventory_is_killed_under_load_every_order_is_there_once_and_settled():
@@ -206,5 +263,6 @@ if __name__ == "__main__":
             when_the_card_processor_is_killed_under_load_every_order_is_there_once_and_settled,
             when_the_gateway_is_killed_under_load_every_order_is_there_once_and_settled,
             a_gateway_that_is_told_to_end_answers_what_is_under_way,
+            what_a_gateway_that_ends_does_not_answer_has_not_happened,
         ])
     sys.exit(not ok)

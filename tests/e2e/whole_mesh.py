@@ -27,7 +27,8 @@ def _free(port):
             return False
 
 
-def _port_base():
+def port_base():
+    """A thousand of ports of which those that a mesh needs are free."""
     hundreds = [h * 100 + o for h in range(1, 10) for o in (1, 9)]
     for _ in range(200):
         base = random.randrange(10000, 31000, 1000)
@@ -41,7 +42,7 @@ class Mesh:
 
     def __init__(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="ordermesh-"))
-        self.base = _port_base()
+        self.base = port_base()
         self.address = f"127.0.0.1:{self.base}"
         self.tls_address = f"127.0.0.1:{self.base + 443}"
         self.ca = self.dir / "keys" / "ca.crt"

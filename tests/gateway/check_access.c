@@ -324,7 +324,7 @@ END_TEST
 
 START_TEST(connections_beyond_the_limit_are_closed)
 {
-    stage_open(&stage, STAGE_TINY);
+    stage_open(&stage, STAGE_FEW);
     struct peer *clients[5];
     for (int i = 0; i < 4; i++) {
         clients[i] = stage_client(&stage);
@@ -340,7 +340,7 @@ END_TEST
 
 START_TEST(a_connection_without_calls_is_sent_away)
 {
-    stage_open(&stage, STAGE_TINY);
+    stage_open(&stage, STAGE_SOON);
     struct peer *client = stage_client(&stage);
     struct call *call = peer_call(client, CHECK, "");
     call_put_message(call, "", 0);
@@ -364,7 +364,7 @@ static int raw_connection(void)
 
 START_TEST(a_client_that_died_with_a_call_open_is_noticed)
 {
-    stage_open(&stage, STAGE_TINY);
+    stage_open(&stage, STAGE_SOON);
     struct peer *client = stage_client(&stage);
     struct call *call = peer_call(client, WATCH, "");
     call_put_message(call, "", 0);
@@ -380,7 +380,7 @@ END_TEST
 
 START_TEST(a_connection_that_never_says_anything_is_closed)
 {
-    stage_open(&stage, STAGE_TINY);
+    stage_open(&stage, STAGE_SOON);
     int fd = raw_connection();
     stage_until(&stage, stage.gateway->n_edges == 1);
     stage_until(&stage, stage.gateway->n_edges == 0);
@@ -391,7 +391,7 @@ END_TEST
 
 START_TEST(calls_beyond_the_limit_of_a_connection_wait_for_their_turn)
 {
-    stage_open(&stage, STAGE_TINY);
+    stage_open(&stage, STAGE_FEW);
     struct peer *client = stage_client(&stage);
     for (int i = 0; i < 8; i++) {
         struct call *call = peer_call(client, GET, stage.bearer);
@@ -407,7 +407,7 @@ END_TEST
 
 START_TEST(what_all_calls_hold_together_is_bounded)
 {
-    stage_open(&stage, STAGE_TINY);
+    stage_open(&stage, STAGE_FEW | STAGE_SOON);
     static uint8_t large[60000];
     struct peer *clients[4];
     struct call *calls[8];

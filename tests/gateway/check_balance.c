@@ -53,10 +53,9 @@ START_TEST(a_stuck_backend_does_not_get_the_calls_of_the_other)
     struct peer *client = stage_client(&stage);
     stage.order[1].more = echo;
     for (int i = 0; i < 30; i++) {
+        int stuck = stage.order[0].n_requests;
         struct call *call = get(client);
-        stage_until(&stage, call->closed || stage.order[0].n_requests + stage.order[1].n_requests == i + 1);
-        stage_turn(&stage, INT64_MAX);
-        stage_turn(&stage, INT64_MAX);
+        stage_until(&stage, call->closed || stage.order[0].n_requests > stuck);
     }
     stage_until(&stage, stage.order[0].n_requests + stage.order[1].n_requests == 30);
     ck_assert_int_gt(stage.order[1].n_requests, stage.order[0].n_requests);

@@ -368,7 +368,7 @@ END_TEST
 
 START_TEST(a_unary_call_without_a_deadline_gets_one)
 {
-    stage_open(&stage, STAGE_TINY);
+    stage_open(&stage, STAGE_SOON);
     struct call *call = unary(stage_client(&stage), GET, stage.bearer, "x");
     stage_until(&stage, call->closed);
     ck_assert_int_eq(call_status(call), 4);

@@ -6,12 +6,35 @@
 
 #include <stdio.h>
 
+#define TURN_MS      4 /* of a turn in which nothing happens */
+#define TURN_MOST_NS (5 * 1000000)
+
+static uint64_t now_ns, real_ns; /* the stage's clock, and the machine's when the last turn began */
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Stands before libuv's: the gateway's clock. The machine's until a stage is opened. */
+uint64_t uv_hrtime(void)
+{
+    return now_ns ? now_ns : clock_ns(CLOCK_MONOTONIC);
+}
+
+static void clock_turn(void)
+{
+    uint64_t real = clock_ns(CLOCK_MONOTONIC), passed = real - real_ns;
+    now_ns += passed < TURN_MOST_NS ? passed : TURN_MOST_NS;
+    real_ns = real;
+}
+
 static int64_t wall_us(struct port *port)
 {
     struct stage *stage = (struct stage *)((char *)port - offsetof(struct stage, port));
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000 + stage->skew_us;
+    return stage->epoch_us + wheel_now_us() + stage->skew_us;
 }
 
 static int64_t mono_us(struct port *port)
@@ -29,7 +52,8 @@ void stage_turn(struct stage *stage, int64_t until_us)
     if (wheel_now_us() > until_us)
         ck_abort_msg("waited in vain");
     uv_timer_init(&stage->loop, &timer);
-    uv_timer_start(&timer, nothing, 20, 0);
+    uv_timer_start(&timer, nothing, TURN_MS, 0);
+    clock_turn();
     uv_run(&stage->loop, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&timer, NULL);
     uv_run(&stage->loop, UV_RUN_NOWAIT);
@@ -63,11 +87,29 @@ static void start_backends(struct stage *stage, bool tls, bool two)
     backend_start(&stage->inventory, &stage->reactor, tls ? server_context(stage, "svc-inventory") : NULL, 0);
 }
 
+static struct gateway_limits limits_of(int how)
+{
+    struct gateway_limits limits = gateway_limits;
+    if (how & STAGE_FEW) {
+        limits.connections = limits.streams = 4;
+        limits.buffered = 256 * 1024;
+    }
+    if (how & STAGE_SOON) {
+        limits.call_timeout_us = 500000;
+        limits.idle_us = 400000;
+        limits.quiet_us = 200000;
+        limits.handshake_us = 300000;
+    }
+    return limits;
+}
+
 void stage_open_on(struct stage *stage, int how, const struct port *port)
 {
     bool tls = how & STAGE_TLS, two = how & STAGE_TWO;
     char peers[256], plus[32] = "";
     memset(stage, 0, sizeof(*stage));
+    now_ns = real_ns = clock_ns(CLOCK_MONOTONIC);
+    stage->epoch_us = (int64_t)((clock_ns(CLOCK_REALTIME) - now_ns) / 1000);
     uv_loop_init(&stage->loop);
     reactor_init(&stage->reactor, &stage->loop);
     stage->port = *port;
@@ -95,9 +137,7 @@ void stage_open_on(struct stage *stage, int how, const struct port *port)
         options.mesh_key = stage->mesh_key;
         stage->client_context = tls_client(&(struct tls_files){ stage->keys.ca_path, NULL, NULL });
     }
-    options.limits = gateway_limits;
-    if (how & STAGE_TINY)
-        options.limits = (struct gateway_limits){ 4, 4, 256 * 1024, 500000, 400000, 200000, 300000 };
+    options.limits = limits_of(how);
     ck_assert_int_eq(gateway_create(&stage->port, &stage->loop, &options, &stage->gateway), 0);
     strcpy(stage->bearer, stage_bearer(stage, "ann", "\"customer\""));
     stage_until(stage, gateway_serving(stage->gateway));

@@ -1,4 +1,7 @@
-/* A gateway with backends and clients around it, all on one loop in the test's own process. */
+/* A gateway with backends and clients around it, all on one loop in the test's own process.
+ *
+ * Its clock goes on only with the turns of the loop, 5 ms a turn at most: whoever is answered within some turns is
+ * answered in time, however long the machine leaves the test standing. */
 #pragma once
 
 #include "gateway/gateway.h"
@@ -14,7 +17,8 @@ struct stage {
     uv_loop_t loop;
     struct reactor reactor; /* of clients and backends */
     struct port port;
-    int64_t skew_us; /* of the wall clock */
+    int64_t epoch_us; /* the wall clock when the monotonic one was 0 */
+    int64_t skew_us;  /* of the wall clock */
     struct keys keys;
     struct backend order[STAGE_BACKENDS], inventory;
     struct gateway *gateway;
@@ -24,10 +28,10 @@ struct stage {
     bool destroyed, drained;
 };
 
-enum { STAGE_TLS = 1, STAGE_TWO = 2, STAGE_TINY = 4 };
+enum { STAGE_TLS = 1, STAGE_TWO = 2, STAGE_FEW = 4, STAGE_SOON = 8 };
 
 /* Everything up, backends well. STAGE_TLS: mTLS behind and TLS in front; STAGE_TWO: both backends of svc-order;
- * STAGE_TINY: limits so small that tests reach them. */
+ * limits that tests reach: STAGE_FEW of what there is at once, STAGE_SOON of times. */
 void stage_open(struct stage *stage, int how);
 /* The same with a port whose calls the test answers itself; its clocks are set. */
 void stage_open_on(struct stage *stage, int how, const struct port *port);
@@ -36,12 +40,12 @@ void stage_close(struct stage *stage);
 struct peer *stage_client(struct stage *stage);
 /* authorization line of a caller with these roles; static buffer. */
 const char *stage_bearer(struct stage *stage, const char *subject, const char *roles);
-/* Runs the loop once; fails the test when more than ten seconds have passed since the last stage_until began. */
+/* Runs the loop once; fails the test when its clock is past until_us. */
 void stage_turn(struct stage *stage, int64_t until_us);
 
 #define stage_until(stage, condition) \
     do { \
-        int64_t until_us_ = wheel_now_us() + 10000000; \
+        int64_t until_us_ = wheel_now_us() + 10000000; /* of the stage's clock */ \
         while (!(condition)) \
             stage_turn(stage, until_us_); \
     } while (0)

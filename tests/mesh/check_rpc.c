@@ -352,15 +352,22 @@ START_TEST(a_deadline_ends_a_call_that_waits)
     request.sku = (char *)"wait";
     make_certificates();
     pair_start(&pair, (struct node_options){ .name = "svc-other", .dir = dir });
-    get(&pair.client, "tent", NULL, &said); /* the connection, as the handshake may take longer than that */
-    said_free(&said);
-    int64_t begun = pair.client.port->mono_us(pair.client.port);
-    ask_start(&asking, &pair.client, "svc-server", GET, &request.base, NULL, 200000, &said);
-    ask_wait(&asking);
-    ck_assert_int_eq(said.code, RPC_DEADLINE_EXCEEDED);
-    ck_assert_int_ge(pair.client.port->mono_us(pair.client.port) - begun, 150000); /* C core's clock is coarse */
-    said_free(&said);
-    sem_wait(&pair.server.waiting);
+    /* On a busy machine it may pass before the call has reached the handler: then it is given twice the time. */
+    bool reached = false;
+    for (int64_t timeout_us = 200000; !reached; timeout_us *= 2) {
+        get(&pair.client, "tent", NULL, &said); /* the connection is there */
+        said_free(&said);
+        int64_t begun = pair.client.port->mono_us(pair.client.port);
+        ask_start(&asking, &pair.client, "svc-server", GET, &request.base, NULL, timeout_us, &said);
+        ask_wait(&asking);
+        ck_assert_int_eq(said.code, RPC_DEADLINE_EXCEEDED);
+        ck_assert_int_ge(pair.client.port->mono_us(pair.client.port) - begun, timeout_us - 50000); /* coarse clocks */
+        said_free(&said);
+        get(&pair.client, "tent", NULL, &said); /* comes behind it, if it comes */
+        said_free(&said);
+        while (!(reached = sem_trywait(&pair.server.waiting) == 0) && dispatch_active(pair.server.dispatch) > 0)
+            sched_yield();
+    }
     rpc_gathered(pair.server.waits, RPC_REPLY);
     await_idle(&pair.server);
     pair_stop(&pair);
@@ -605,13 +612,10 @@ START_TEST(of_two_addresses_the_living_one_answers)
     ck_assert_int_eq(said.code, RPC_OK);
     said_free(&said);
     node_stop_server(&one);
-    /* The first may still have been on its way to the one that went. */
-    get(&client, "echo", NULL, &said);
-    said_free(&said);
-    for (int i = 0; i < 20; i++) {
+    /* Until the client has noticed, calls may still be on their way to the one that went. */
+    for (int in_a_row = 0; in_a_row < 20; said_free(&said)) {
         get(&client, "echo", NULL, &said);
-        ck_assert_int_eq(said.code, RPC_OK);
-        said_free(&said);
+        in_a_row = said.code == RPC_OK ? in_a_row + 1 : 0;
     }
     node_stop(&client);
     node_stop(&two);
