@@ -16,7 +16,7 @@ import tap  # noqa: E402
 
 PROGRAMS = ("gateway/gateway", "omsctl/omsctl", "svc-inventory/svc-inventory", "svc-notify/svc-notify",
             "svc-order/svc-order", "svc-payment/svc-payment", "svc-shipping/svc-shipping", "svc-loyalty/svc-loyalty",
-            "tests/svc-loyalty/check_loyalty_notes")
+            "tests/svc-loyalty/check_loyalty_notes", "tests/svc-loyalty/check_loyalty_sql")
 
 
 def run(*args):
@@ -37,7 +37,7 @@ def it_is_formatted():
 
 
 def its_tests_pass():
-    run("meson", "test", "-C", "build", "--no-rebuild", "loyalty_notes")
+    run("meson", "test", "-C", "build", "--no-rebuild", "loyalty_notes", "sql of svc-loyalty")
 
 
 def it_is_reached_through_the_gateway():
