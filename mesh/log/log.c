@@ -89,7 +89,15 @@ static int open_log(struct txn *txn, void *arg)
     return r < 0 ? r : log_position(txn, opening->ret_head);
 }
 
-int log_open(struct store *store, struct log_position *ret_head)
+static int renew_log(struct txn *txn, void *arg)
+{
+    struct opening *opening = arg;
+    int r = txn_post(txn, "UPDATE log_head SET incarnation = $1 WHERE one = 1", T(opening->incarnation));
+    return r < 0 ? r : log_position(txn, opening->ret_head);
+}
+
+/* Runs with an incarnation that nobody had. */
+static int with_incarnation(struct store *store, int (*run)(struct txn *txn, void *arg), struct log_position *ret_head)
 {
     struct log_position head = { 0 };
     struct opening opening = { .ret_head = &head };
@@ -100,14 +108,25 @@ int log_open(struct store *store, struct log_position *ret_head)
 
     struct arena arena;
     arena_init(&arena, 64 << 10);
-    struct unit unit = { .run = open_log, .arg = &opening, .arena = &arena };
+    struct unit unit = { .run = run, .arg = &opening, .arena = &arena };
     int r = store_write_now(store, &unit);
     arena_finish(&arena);
-    if (r < 0)
-        return r;
-    store_set_log_seq(store, head.seq);
-    *ret_head = head;
-    return 0;
+    if (r == 0)
+        *ret_head = head;
+    return r;
+}
+
+int log_open(struct store *store, struct log_position *ret_head)
+{
+    int r = with_incarnation(store, open_log, ret_head);
+    if (r == 0)
+        store_set_log_seq(store, ret_head->seq);
+    return r;
+}
+
+int log_renew(struct store *store, struct log_position *ret_head)
+{
+    return with_incarnation(store, renew_log, ret_head);
 }
 
 int log_range(struct txn *txn, struct log_position *ret_head, uint64_t *ret_floor)

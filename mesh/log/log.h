@@ -32,6 +32,9 @@ struct log_position {
 extern const struct migration log_migrations[];
 /* At start: reads the head, or makes the log and its incarnation, and sets the store's log_seq. */
 int log_open(struct store *store, struct log_position *ret_head);
+/* The log becomes another one: the same entries in a new incarnation. For a store that was put back from a backup,
+ * where numbers that others have seen are about to be given a second time. Before any lane runs. */
+int log_renew(struct store *store, struct log_position *ret_head);
 /* The position of this unit's commit: of a read unit's snapshot, or of the last event of a write unit. */
 int log_position(struct txn *txn, struct log_position *ret_position);
 /* The same as a message in the unit's arena. */
@@ -72,7 +75,8 @@ struct consumer {
     int (*apply_all)(struct txn *txn, const struct log_entry *entries, const void *const *payloads, size_t n);
 };
 
-/* How far a consumer of this service has come in its source's log. 0; -ENOENT: it has not begun, or is at a snapshot. */
+/* How far a consumer of this service has come in its source's log. 0; -ENOENT: it has not begun, or is at a snapshot.
+ */
 int consumer_position(struct txn *txn, const char *name, struct log_position *ret_position);
 
 /* One kind of state that Snapshot tells as events, in the order of a text key. */

@@ -32,6 +32,7 @@ static struct option common_options[] = {
     { "log-keep", OPTION_DURATION, "14d", "how long events can be read again" },
     { "lease-ttl", OPTION_DURATION, "5s", "how long a lease outlives its silent owner" },
     { "instance", OPTION_TEXT, NULL, "who holds leases; by default made of chance" },
+    { "restored", OPTION_FLAG, "false", "the store is put back from a backup: makes its log another one, and ends" },
     {},
 };
 
@@ -109,19 +110,35 @@ static int open_port(struct process *p)
     return real_port_create(&options, &p->real);
 }
 
+static const char *store_path(const struct process *p, char path[128])
+{
+    snprintf(path, 128, "%s.db", p->spec->name);
+    return text(p, "store-path") ? text(p, "store-path") : path;
+}
+
 static int open_service(struct process *p)
 {
     char path[128];
     const char *rerun = getenv("MESH_RERUN");
-    snprintf(path, sizeof(path), "%s.db", p->spec->name);
     const struct service_options options = {
-        .store_path = text(p, "store-path") ? text(p, "store-path") : path,
+        .store_path = store_path(p, path),
         .rerun_always = rerun && strcmp(rerun, "always") == 0,
         .log_keep_us = config_number(p->tables, "log-keep"),
         .lease_ttl_us = config_number(p->tables, "lease-ttl"),
         .instance = text(p, "instance"),
     };
     return service_create(real_port(p->real), p->spec, &options, &p->service);
+}
+
+static int renew(struct process *p)
+{
+    char path[128];
+    const struct service_options options = { .store_path = store_path(p, path) };
+    if (access(options.store_path, F_OK) == 0)
+        return service_renew(real_port(p->real), p->spec, &options);
+    /* A wrong path must not make a new store. */
+    say(SAY_ERROR, NULL, "there is no store", SAY_T("store", options.store_path));
+    return -ENOENT;
 }
 
 static void listen_to_signals(struct process *p)
@@ -171,9 +188,10 @@ int service_main(const struct service_spec *spec, int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
 
     r = open_port(&p);
+    bool restored = config_number(p.tables, "restored");
     if (r == 0)
-        r = open_service(&p);
-    if (r == 0)
+        r = restored ? renew(&p) : open_service(&p);
+    if (r == 0 && !restored)
         r = serve(&p, started_us);
 
     admin_destroy(p.admin);
@@ -182,7 +200,7 @@ int service_main(const struct service_spec *spec, int argc, char **argv)
         real_port_halt(p.real);
     service_destroy(p.service);
     real_port_destroy(p.real);
-    if (r == 0)
+    if (r == 0 && !restored)
         say(SAY_INFO, NULL, "stopped");
     return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

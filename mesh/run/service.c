@@ -89,23 +89,43 @@ static int migrate(struct store *store, const struct service_spec *spec)
     return 0;
 }
 
-static int open_store(struct service *service, const struct service_options *options)
+static int open_store(struct port *port, const struct service_spec *spec, const struct service_options *options,
+                      struct store **ret_store, struct log_position *ret_head)
 {
     const struct store_options store_options = {
         .path = options->store_path,
         .vfs = options->vfs,
         .rerun_always = options->rerun_always,
     };
-    struct log_position head;
-    int r = store_open(service->port, &store_options, &service->store);
+    int r = store_open(port, &store_options, ret_store);
     if (r == 0)
-        r = migrate(service->store, service->spec);
+        r = migrate(*ret_store, spec);
     if (r == 0)
-        r = log_open(service->store, &head);
-    /* One process at a time has a SQLite file, so that whoever held the leases is gone. */
-    if (r == 0)
-        r = leases_clear(service->store);
+        r = log_open(*ret_store, ret_head);
     return r;
+}
+
+static int refuse(const struct service_spec *spec, const struct service_options *options, int r)
+{
+    say(SAY_ERROR, NULL, "the service cannot be opened", SAY_T("service", spec->name),
+        SAY_T("store", options->store_path), SAY_T("error", strerror(-r)));
+    return r;
+}
+
+int service_renew(struct port *port, const struct service_spec *spec, const struct service_options *options)
+{
+    struct store *store = NULL;
+    struct log_position was, head;
+    int r = open_store(port, spec, options, &store, &was);
+    if (r == 0)
+        r = log_renew(store, &head);
+    store_close(store);
+    if (r < 0)
+        return refuse(spec, options, r);
+    say(SAY_INFO, NULL, "the log has a new incarnation", SAY_T("service", spec->name),
+        SAY_T("store", options->store_path), SAY_T("was", was.incarnation), SAY_T("incarnation", head.incarnation),
+        SAY_N("seq", (int64_t)head.seq));
+    return 0;
 }
 
 static void list_serves(struct service *service)
@@ -150,14 +170,16 @@ int service_create(struct port *port, const struct service_spec *spec, const str
     service->grown.run = tell_grown;
     list_serves(service);
 
-    int r = open_store(service, options);
+    struct log_position head;
+    int r = open_store(port, spec, options, &service->store, &head);
+    /* One process at a time has a SQLite file, so that whoever held the leases is gone. */
+    if (r == 0)
+        r = leases_clear(service->store);
     if (r == 0)
         r = make_parts(service, options);
     if (r < 0) {
-        say(SAY_ERROR, NULL, "the service cannot be opened", SAY_T("service", spec->name),
-            SAY_T("store", options->store_path), SAY_T("error", strerror(-r)));
         service_destroy(service);
-        return r;
+        return refuse(spec, options, r);
     }
     service->dispatch = dispatch_create(port, service->store, service, service->app, service->serves);
     store_on_commit(service->store, committed, service);

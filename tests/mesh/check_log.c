@@ -150,6 +150,25 @@ START_TEST(two_logs_are_two_incarnations)
 }
 END_TEST
 
+START_TEST(a_renewed_log_is_another_incarnation_and_goes_on)
+{
+    begin();
+    struct log_position first = head;
+    append_now("a", 3);
+    ck_assert_int_eq(log_renew(f.store, &head), 0);
+    ck_assert_str_ne(head.incarnation, first.incarnation);
+    ck_assert_uint_eq(head.seq, 3);
+    struct log_position renewed = head;
+    open_again();
+    ck_assert_str_eq(head.incarnation, renewed.incarnation);
+    append_now("a", 1);
+    ck_assert_uint_eq(look().head.seq, 4);
+    ck_assert_int_eq(look().n, 4);
+    ck_assert(look().gapless);
+    fixture_finish(&f);
+}
+END_TEST
+
 START_TEST(what_is_rolled_back_leaves_no_gap)
 {
     static const int64_t numbers[] = { 2, -1, 3, -1, 1 };
@@ -323,7 +342,8 @@ START_TEST(an_entry_of_a_clock_that_was_ahead_makes_no_hole)
 END_TEST
 
 SUITE("log", 60, a_new_log_has_an_incarnation_and_no_entries, a_log_that_is_opened_again_goes_on,
-      two_logs_are_two_incarnations, what_is_rolled_back_leaves_no_gap, many_events_are_appended_in_few_statements,
+      two_logs_are_two_incarnations, a_renewed_log_is_another_incarnation_and_goes_on,
+      what_is_rolled_back_leaves_no_gap, many_events_are_appended_in_few_statements,
       an_event_that_is_too_large_is_refused, an_entry_keeps_what_its_transaction_was,
       what_is_old_goes_and_the_floor_rises, it_goes_in_small_pieces, an_emptied_log_keeps_its_head,
       an_entry_of_a_clock_that_was_ahead_makes_no_hole)

@@ -220,5 +220,50 @@ START_TEST(what_hinders_the_start_is_said_in_one_line)
 }
 END_TEST
 
+/* The text between the quotes behind a name. */
+static void text_in(const char *line, const char *name, char ret_text[64])
+{
+    const char *at = strstr(line, name);
+    ck_assert_ptr_nonnull(at);
+    at += strlen(name);
+    snprintf(ret_text, 64, "%.*s", (int)strcspn(at, "\""), at);
+}
+
+START_TEST(a_store_from_a_backup_gets_another_log_by_one_command)
+{
+    struct process process, other;
+    char line[1024], rest[8192], was[64], made[64], missing[96];
+    const char *const restored[] = { "--restored", NULL };
+
+    begin();
+    start(&process, (const char *const[]){ "--drain-notice", "0ms", NULL });
+    await_line(&process, "\"serving\"", line);
+    start(&other, restored);
+    ck_assert_int_eq(wait_for(&other, rest), 1);
+    ck_assert_ptr_nonnull(strstr(rest, "another process"));
+    kill(process.pid, SIGTERM);
+    ck_assert_int_eq(wait_for(&process, rest), 0);
+
+    start(&process, restored);
+    ck_assert_int_eq(wait_for(&process, rest), 0);
+    text_in(rest, "\"was\":\"", was);
+    text_in(rest, "\"incarnation\":\"", made);
+    ck_assert_uint_eq(strlen(made), 16);
+    ck_assert_str_ne(made, was);
+    start(&process, restored);
+    ck_assert_int_eq(wait_for(&process, rest), 0);
+    text_in(rest, "\"was\":\"", was);
+    ck_assert_str_eq(was, made);
+
+    snprintf(missing, sizeof(missing), "%s/none.db", dir);
+    start(&process, (const char *const[]){ "--restored", "--store-path", missing, NULL });
+    ck_assert_int_eq(wait_for(&process, rest), 1);
+    ck_assert_ptr_nonnull(strstr(rest, "there is no store"));
+    ck_assert_int_ne(access(missing, F_OK), 0);
+    end();
+}
+END_TEST
+
 SUITE("process", 60, it_serves_and_ends_well_on_sigterm, while_it_drains_healthz_says_no,
-      it_can_be_called_and_starts_again_on_its_store, what_hinders_the_start_is_said_in_one_line)
+      a_store_from_a_backup_gets_another_log_by_one_command, it_can_be_called_and_starts_again_on_its_store,
+      what_hinders_the_start_is_said_in_one_line)

@@ -217,6 +217,17 @@ void disk_crash(struct disk *disk)
     disk->life++;
 }
 
+void disk_copy(struct disk *disk, const char *from, const char *to)
+{
+    static const struct image nothing;
+    const struct file *source = disk_file(disk, from, false);
+    struct file *target = disk_file(disk, to, true);
+
+    image_copy(&target->now, source ? &source->now : &nothing);
+    image_copy(&target->durable, &target->now);
+    clean(target);
+}
+
 void disk_doom(struct disk *disk, uint32_t operations)
 {
     if (!disk->doomed)

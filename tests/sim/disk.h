@@ -32,6 +32,9 @@ void disk_crash(struct disk *disk);
  * on there; what is written later is lost when disk_crash comes. 0: not any more. */
 void disk_doom(struct disk *disk, uint32_t operations);
 bool disk_doomed(const struct disk *disk); /* it has been decided */
+/* FILE to becomes what FILE from is, durably; if there is none, to goes. Of a machine that is down: a person puts files
+ * where they belong. */
+void disk_copy(struct disk *disk, const char *from, const char *to);
 /* No file can grow. */
 void disk_full(struct disk *disk, bool full);
 /* What reached the disk so far, for the trace of a run. */

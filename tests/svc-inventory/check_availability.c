@@ -1,5 +1,6 @@
 /* Availability through the shared cache: whatever happens to Redis, the answer is what the books say. */
 #include "svc-inventory/inventory.h"
+#include "tests/mesh/steps_port.h"
 #include "tests/shop/shop.h"
 #include "tests/suite.h"
 
@@ -200,6 +201,41 @@ START_TEST(a_service_that_died_before_it_told_tells_when_it_is_back)
 }
 END_TEST
 
+static void copy_store(const char *from, const char *to)
+{
+    static const char *const files[] = { "", "-wal" };
+    for (size_t i = 0; i < 2; i++)
+        disk_copy(node_disk(s.inventory), arena_printf(&s.arena, "svc-inventory/%s%s", from, files[i]),
+                  arena_printf(&s.arena, "svc-inventory/%s%s", to, files[i]));
+}
+
+/* The cache knows newer versions than the store that was put back. */
+START_TEST(after_a_restore_from_a_backup_the_cache_is_not_believed)
+{
+    struct steps_port port;
+    const struct service_options options = { .store_path = "svc-inventory/store.db", .vfs = "sim" };
+    open_shop(1);
+    node_crash(s.inventory, SECOND);
+    copy_store("store.db", "backup.db");
+    world_run(s.world, 3 * SECOND);
+    for (int i = 0; i < 5; i++)
+        stock(&s, "CUP", "L1", 10);
+    world_run(s.world, SECOND);
+    struct cached before = in_cache("CUP");
+    ck_assert_int_eq(before.value, 57);
+
+    node_crash(s.inventory, SECOND);
+    copy_store("backup.db", "store.db");
+    steps_port_init(&port);
+    ck_assert_int_eq(service_renew(&port.port, &inventory_service, &options), 0);
+    world_run(s.world, 3 * SECOND);
+    ck_assert_int_eq(available_of("CUP"), 7);
+    ck_assert_int_lt(in_cache("CUP").version, before.version);
+    ck_cache_is_right();
+    shop_close(&s);
+}
+END_TEST
+
 static void count_one(void *arg, const struct cached *cached)
 {
     ++*(int *)arg;
@@ -251,5 +287,5 @@ SUITE("availability", 120, each_sku_is_told_in_the_order_asked, every_change_rea
       a_flushed_cache_is_filled_by_who_reads_and_then_by_the_feed,
       without_redis_the_answer_is_the_same_and_later_the_cache_is_right,
       a_redis_that_comes_back_old_or_late_is_told_anew, a_flush_at_any_moment_of_a_change_is_noticed,
-      a_service_that_died_before_it_told_tells_when_it_is_back, switched_off_the_cache_is_neither_written_nor_read,
-      more_skus_than_a_page_are_all_told)
+      a_service_that_died_before_it_told_tells_when_it_is_back, after_a_restore_from_a_backup_the_cache_is_not_believed,
+      switched_off_the_cache_is_neither_written_nor_read, more_skus_than_a_page_are_all_told)
