@@ -93,11 +93,12 @@ static int fail_amount(struct placing *p, const char *field, int error)
     return rpc_fail_field(p->call, field, "AMOUNT_INVALID", "no amount of a currency of ISO 4217");
 }
 
-static int fail_changed(struct placing *p, const struct price *ours)
+static int fail_changed(struct placing *p, const char *field, const struct price *ours)
 {
     char text[32];
     money_format(ours->minor, ours->currency, text);
     int r = rpc_fail(p->call, RPC_FAILED_PRECONDITION, "PRICE_CHANGED", "the price is %s now", text);
+    rpc_error_meta(p->call, "field", field);
     rpc_error_meta(p->call, "sku", ours->sku);
     rpc_error_meta(p->call, "price", text);
     return r;
@@ -117,7 +118,7 @@ static int check_named_price(struct placing *p, size_t i, const struct price *ou
     if (minor < 0)
         return rpc_fail_field(p->call, field, "AMOUNT_NEGATIVE", "a price is not below zero");
     if (!from_erp(p) && minor != ours->minor)
-        return fail_changed(p, ours);
+        return fail_changed(p, field, ours);
     *ret_minor = minor;
     return 0;
 }

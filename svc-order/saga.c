@@ -100,6 +100,9 @@ static void derive_payment(struct life *life, enum order_outcome outcome)
         life->payment_state = life->refunded_minor >= life->captured_minor ? PAYMENT(REFUNDED)
                               : life->captured_minor >= life->due_minor    ? PAYMENT(CAPTURED)
                                                                            : PAYMENT(PARTLY_CAPTURED);
+    } else if ((life->state == REJECTED || life->state == CANCELLED) && life->steps[STEP_AUTHORIZE] == TODO &&
+               !on_account(life)) {
+        life->payment_state = PAYMENT(VOIDED); /* nobody was asked to pay, and nobody will be */
     } else if (told && !(told == PAYMENT(VOIDED) && (on_account(life) || life->payment_state == PAYMENT(DECLINED)))) {
         life->payment_state = told;
     }
@@ -148,8 +151,8 @@ int life_happen(struct life *life, enum order_outcome outcome)
 {
     const struct transition *t = machine_transition(life->state, outcome);
     change_step(life, machine_step(outcome));
-    derive_payment(life, outcome);
     life->state = t->becomes;
+    derive_payment(life, outcome);
     return life_act(life, t->action);
 }
 

@@ -160,6 +160,7 @@ START_TEST(what_is_sold_out_is_rejected_with_a_sentence_and_holds_nothing)
     ck_assert_str_eq(order->reject_reason, "Not enough in stock: MUG (3 wanted, 1 left)");
     ck_assert_int_eq(NUMBER(&s, s.inventory, "SELECT SUM(reserved) FROM stock"), 0);
     ck_assert_int_eq(NUMBER(&s, s.order, "SELECT state FROM order_step WHERE step = 1"), 3);
+    ck_assert_int_eq(order->payment_state, OMS__ORDER__V1__ORDER__PAYMENT_STATE__VOIDED);
     shop_close(&s);
 }
 END_TEST
