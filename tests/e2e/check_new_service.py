@@ -16,7 +16,8 @@ import tap  # noqa: E402
 
 PROGRAMS = ("gateway/gateway", "omsctl/omsctl", "svc-inventory/svc-inventory", "svc-notify/svc-notify",
             "svc-order/svc-order", "svc-payment/svc-payment", "svc-shipping/svc-shipping", "svc-loyalty/svc-loyalty",
-            "tests/svc-loyalty/check_loyalty_notes", "tests/svc-loyalty/check_loyalty_sql")
+            "dev/sandbox/sandbox-processor", "dev/sandbox/sandbox-carrier", "tests/svc-loyalty/check_loyalty_notes",
+            "tests/svc-loyalty/check_loyalty_sql")
 
 
 def run(*args):
