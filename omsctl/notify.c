@@ -67,8 +67,9 @@ int run_case_list(struct ctl *ctl)
 
 static void show_case(struct arena *arena, const Case *each)
 {
-    printf("%s  %s  %s\norder %s · customer %s · %s %s\nraised %s\n", each->case_id, kind_of(each), state_of(each),
-           each->order_id, each->customer_id, each->ref, each->detail, text_time(arena, each->raise_time_us));
+    printf("%s  %s  %s\norder %s · customer %s · %s %s\nraised %s · etag %s\n", each->case_id, kind_of(each),
+           state_of(each), each->order_id, each->customer_id, each->ref, each->detail,
+           text_time(arena, each->raise_time_us), each->etag);
     if (each->acknowledge_time_us)
         printf("acknowledged %s by %s\n", text_time(arena, each->acknowledge_time_us), each->acknowledged_by);
     if (each->resolve_time_us)

@@ -1,4 +1,4 @@
-/* One row a template. Texts are plain; lines end with \n. */
+/* One row a template. Texts are plain, a paragraph on one line: whoever shows them breaks them. */
 #include "svc-notify/templates.h"
 
 #include "mesh/base/arena.h"
@@ -9,42 +9,42 @@
 
 static const struct mail_template templates[] = {
     { PAYMENT_ACTION_REQUIRED, "action", "Please confirm the payment of your order {order_id}",
-      "your bank asks you to confirm the payment of your order {order_id} over {total}. Please open the order\n"
-      "in our shop and follow the link there. Without the confirmation we cannot accept the order.\n" },
+      "your bank asks you to confirm the payment of your order {order_id} over {total}. Please open the order in our "
+      "shop and follow the link there. Without the confirmation we cannot accept the order.\n" },
     { ORDER_CONFIRMED, "confirmed", "Your order {order_id} is confirmed",
-      "thank you for your order {order_id} over {total}. Everything in it is reserved for you, and we are\n"
-      "getting it ready.\n" },
+      "thank you for your order {order_id} over {total}. Everything in it is reserved for you, and we are getting it "
+      "ready.\n" },
     { ORDER_REJECTED, "rejected", "Your order {order_id} could not be accepted",
-      "we are sorry: we could not accept your order {order_id} over {total}.\n"
-      "\n"
-      "{reason}\n"
-      "\n"
+      "we are sorry: we could not accept your order {order_id} over {total}.\n\n{reason}\n\n"
       "You owe us nothing for it.\n" },
     { ORDER_CANCELLED, "cancelled", "Your order {order_id} is cancelled",
-      "your order {order_id} over {total} is cancelled, and you owe us nothing for it. What was already paid\n"
-      "goes back the way it came.\n" },
+      "your order {order_id} over {total} is cancelled, and you owe us nothing for it. What was already paid goes back "
+      "the way it came.\n" },
+    { CANCEL_TOO_LATE, "too-late", "Your order {order_id} could not be cancelled as a whole",
+      "you wanted your order {order_id} to be cancelled. Some of it had left our warehouse already and is on its way "
+      "to "
+      "you. The rest, if there was any, is cancelled, and you owe us nothing for it.\n",
+      .repeats = true },
     { SHIPPED, "shipped", "A parcel of your order {order_id} is on its way",
       "a parcel of your order {order_id} has left our warehouse. Its tracking number is {tracking_number}.\n" },
     { DELAYED, "delayed", "A parcel of your order {order_id} is delayed",
-      "the parcel {tracking_number} of your order {order_id} will arrive later than planned. We are sorry, and\n"
-      "keep an eye on it; there is nothing that you have to do.\n" },
+      "the parcel {tracking_number} of your order {order_id} will arrive later than planned. We are sorry, and keep an "
+      "eye on it; there is nothing that you have to do.\n" },
     { LOST, "lost", "A parcel of your order {order_id} is missing",
-      "the carrier cannot find the parcel {tracking_number} of your order {order_id}. We are sorry. One of us\n"
-      "looks into it and will write to you; there is nothing that you have to do.\n" },
+      "the carrier cannot find the parcel {tracking_number} of your order {order_id}. We are sorry. One of us looks "
+      "into "
+      "it and will write to you; there is nothing that you have to do.\n" },
     { RETURNED, "returned", "A parcel of your order {order_id} came back to us",
-      "the carrier could not deliver the parcel {tracking_number} of your order {order_id} and brought it back\n"
-      "to us. One of us looks into it and will write to you.\n" },
+      "the carrier could not deliver the parcel {tracking_number} of your order {order_id} and brought it back to us. "
+      "One of us looks into it and will write to you.\n" },
     { DELIVERED, "delivered", "A parcel of your order {order_id} is delivered",
       "the parcel {tracking_number} of your order {order_id} is delivered. Enjoy it!\n" },
     { ORDER_COMPLETED, "completed", "Your order {order_id} is complete",
       "everything in your order {order_id} is delivered. Thank you for shopping with us.\n" },
     { REFUNDED, "refunded", "{amount} for your order {order_id} are on their way back",
-      "we have sent back {amount} for your order {order_id}, the way they came. It can take your bank a few\n"
-      "days to show them.\n",
-      .repeats = true },
-    { CANCEL_TOO_LATE, "too-late", "Your order {order_id} could not be cancelled as a whole",
-      "you wanted your order {order_id} to be cancelled. Some of it had left our warehouse already and is on\n"
-      "its way to you. The rest, if there was any, is cancelled, and you owe us nothing for it.\n",
+      "we have sent back {amount} for your order {order_id}, the way they came. It can take your bank a few days to "
+      "show "
+      "them.\n",
       .repeats = true },
 };
 

@@ -148,22 +148,44 @@ START_TEST(the_customer_is_asked_for_once_and_only_if_there_is_something_to_tell
 }
 END_TEST
 
+static void ck_went_in_order(const char *first)
+{
+    world_outside_down(s.world, "mail", false);
+    stage_settle(&s);
+    ck_assert_int_eq(s.n_mails, 3);
+    ck_assert_str_eq(s.mails[0].path, first);
+    ck_assert_str_eq(s.mails[1].path, "/ful_1-shipped.eml");
+    ck_assert_str_eq(s.mails[2].path, "/ful_1-delivered.eml");
+    stage_close(&s);
+}
+
 START_TEST(mails_of_an_order_go_in_the_order_in_which_things_happened)
 {
     open_stage();
     world_outside_down(s.world, "mail", true);
     order_event(&s, E(ORDER_CONFIRMED), "ord_1", "");
-    stage_await(&s, SQL("SELECT COUNT(*) FROM outbox WHERE destination = 'mail'"), 1);
+    AWAIT(&s, "SELECT COUNT(*) FROM outbox WHERE destination = 'mail'", 1);
     parcel_event(&s, E(FULFILLMENT_SHIPPED), "ord_1", "ful_1");
     parcel_event(&s, E(FULFILLMENT_DELIVERED), "ord_1", "ful_1");
     world_run(s.world, MINUTE_US);
     ck_assert_int_eq(QUEUED_NOW, 3);
-    world_outside_down(s.world, "mail", false);
-    stage_settle(&s);
-    ck_assert_str_eq(s.mails[0].path, "/ord_1-confirmed.eml");
-    ck_assert_str_eq(s.mails[1].path, "/ful_1-shipped.eml");
-    ck_assert_str_eq(s.mails[2].path, "/ful_1-delivered.eml");
-    stage_close(&s);
+    ck_went_in_order("/ord_1-confirmed.eml");
+}
+END_TEST
+
+/* Also if it is heard of in another one. */
+START_TEST(what_waits_for_an_address_goes_in_that_order_too)
+{
+    open_stage();
+    world_partition(s.world, s.notify, s.order, MINUTE_US);
+    world_partition(s.world, s.notify, s.payment, 5 * SECOND_US);
+    payment_event(&s, E(PAYMENT_REFUNDED), "ord_1", "r1", 2);
+    world_run(s.world, SECOND_US);
+    parcel_event(&s, E(FULFILLMENT_SHIPPED), "ord_1", "ful_1");
+    parcel_event(&s, E(FULFILLMENT_DELIVERED), "ord_1", "ful_1");
+    AWAIT(&s, "SELECT COUNT(*) FROM message WHERE state = 1", 3);
+    ck_assert_int_eq(s.n_mails, 0);
+    ck_went_in_order("/pay_ord_1-2-refunded.eml");
 }
 END_TEST
 
@@ -439,7 +461,7 @@ END_TEST
 SUITE("messages", 280, a_confirmed_order_is_told_by_mail, each_event_that_matters_to_the_customer_is_one_mail,
       what_happens_twice_is_told_once, a_page_of_many_orders_is_told_to_each,
       the_customer_is_asked_for_once_and_only_if_there_is_something_to_tell,
-      mails_of_an_order_go_in_the_order_in_which_things_happened,
+      mails_of_an_order_go_in_the_order_in_which_things_happened, what_waits_for_an_address_goes_in_that_order_too,
       a_mail_that_nobody_confirmed_is_written_over_by_the_same, svc_notify_may_die_between_any_two_steps,
       whatever_goes_wrong_every_event_is_one_mail, an_order_without_an_address_is_told_nothing,
       a_name_can_hold_anything_but_a_header, a_refused_mail_has_failed_and_holds_up_nothing,

@@ -151,7 +151,7 @@ START_TEST(nobody_tells_anything_personal)
     open_shop();
     ship(place(1, EMAIL));
     await_mail("-delivered");
-    struct node *const nodes[] = { s.order, s.inventory, s.shipping, s.notify };
+    struct node *const nodes[] = { s.order, s.inventory, s.payment, s.shipping, s.notify };
     for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++) {
 #define CANARIES(table, text) \
     ck_assert_int_eq(NUMBER(&s, nodes[i], "SELECT COUNT(*) FROM " table " WHERE " text " LIKE '%anary%'"), 0)
@@ -160,6 +160,10 @@ START_TEST(nobody_tells_anything_personal)
         CANARIES("dead_letter", "key || CAST(request AS TEXT) || last_reason");
         CANARIES("rpc_request", "id || COALESCE(CAST(reply AS TEXT), '') || resource");
     }
+    ck_assert_int_eq(NUMBER(&s, s.notify,
+                            "SELECT COUNT(*) FROM message WHERE "
+                            "message_id || customer_id || reason || tracking_number || amount LIKE '%anary%'"),
+                     0);
     ck_assert_int_eq(NUMBER(&s, s.notify, "SELECT COUNT(*) FROM contact WHERE email LIKE '%anary%'"), 1);
     for (int i = 0; i < s.n_mails; i++)
         ck_assert_ptr_null(strstr(s.mails[i].path, "anary"));
