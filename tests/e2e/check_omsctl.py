@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """omsctl against a whole mesh: every command, exit codes, second runs."""
 
+import email
+import email.policy
 import json
 import subprocess
 import sys
@@ -125,6 +127,26 @@ def an_order_is_packed_shipped_and_paid_for():
     MESH.ctl("payment", "resolve", f"{order_id}-authorize", "perhaps", "--reason", "SEEN", code=1)
 
 
+def what_is_sold_out_is_a_case_and_a_mail():
+    order_id = MESH.ask("order", "place", f"{TENT}=400", "--customer", "ben", "--pay", "tok_ok", "--email", "ben@example.com",
+                        "--wait")["order"]["orderId"]
+    case = await_true("there is a case", lambda: MESH.ask("case", "list", "--order", order_id)["cases"])[0]
+    assert (case["kind"], case["state"]) == ("SHORTAGE", "OPEN"), case
+    assert "SHORTAGE" in MESH.ctl("case", "list", "--state", "OPEN", "--kind", "SHORTAGE")
+    taken = MESH.ask("case", "ack", case["caseId"], "--etag", case["etag"])
+    assert taken["state"] == "ACKNOWLEDGED", taken
+    assert "ETAG_MISMATCH" in MESH.ctl("case", "resolve", case["caseId"], "--reason", "RESTOCKED", "--etag", case["etag"], code=2)
+    assert "CASE_NOT_OPEN" in MESH.ctl("case", "ack", case["caseId"], code=2)
+    assert "RESTOCKED" in MESH.ctl("case", "resolve", case["caseId"], "--reason", "RESTOCKED")
+    assert taken["etag"] != MESH.ask("case", "get", case["caseId"])["etag"]
+    MESH.ctl("case", "list", "--state", "CLOSED", code=1)
+    MESH.ctl("case", "resolve", case["caseId"], code=1)
+    await_true("the mail is sent", lambda: "SENT" in MESH.ctl("message", "list", "--order", order_id))
+    mail = email.message_from_bytes((MESH.dir / "mail" / f"{order_id}-rejected.eml").read_bytes(), policy=email.policy.default)
+    assert mail["To"] == "ben@example.com" and order_id in mail["Subject"] and not mail.defects, mail
+    assert "Not enough in stock" in mail.get_content(), mail.get_content()
+
+
 def the_ledger_is_told():
     balance = MESH.ask("ledger", "balance", "--currency", "EUR")
     assert all(s.get("units", "0") == "0" and not s.get("nanos") for s in balance["sums"]), balance
@@ -217,6 +239,7 @@ if __name__ == "__main__":
             a_refusal_names_code_reason_and_field,
             an_order_is_explained_cancelled_and_its_watch_ends,
             an_order_is_packed_shipped_and_paid_for,
+            what_is_sold_out_is_a_case_and_a_mail,
             the_ledger_is_told,
             no_order_is_stuck,
             a_customer_sees_only_their_own,
