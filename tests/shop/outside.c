@@ -27,7 +27,7 @@ static void ask_carrier(void *arg, int64_t now_us, const struct fetch *fetch, st
     give(s, &answer, ret);
 }
 
-static void ask_processor(void *arg, int64_t now_us, const struct fetch *fetch, struct outside_answer *ret)
+void outside_processor(void *arg, int64_t now_us, const struct fetch *fetch, struct outside_answer *ret)
 {
     struct shop *s = arg;
     struct answer answer;
@@ -67,7 +67,7 @@ void outside_open(struct shop *s)
     ck_assert_int_eq(carrier_create(&(struct journal){ 0 }, 100, &s->carrier), 0);
     ck_assert_int_eq(processor_create(&(struct journal){ 0 }, &s->processor), 0);
     world_outside(s->world, "carrier", ask_carrier, s);
-    world_outside(s->world, "processor", ask_processor, s);
+    world_outside(s->world, "processor", outside_processor, s);
     world_outside(s->world, "mail", take_mail, s);
 }
 

@@ -37,6 +37,8 @@ void outside_open(struct shop *s);
 void outside_close(struct shop *s);
 /* A mail by the end of its name, such as "-confirmed"; of several the first; NULL: there is none. */
 const struct shop_mail *outside_mail(const struct shop *s, const char *end);
+/* What the processor answers, for tests that let somebody else answer now and then; arg is the shop. */
+void outside_processor(void *arg, int64_t now_us, const struct fetch *fetch, struct outside_answer *ret);
 
 /* Who calls. */
 extern const struct caller anna, bert /* customers */, staff, erp, depot, order_process;

@@ -133,6 +133,7 @@ START_TEST(a_void_behind_the_capture_of_all_has_nothing_to_do)
     ck_assert(void_order(&s, "o1"));
     world_outside_down(s.world, "processor", false);
     ck_story(id, "AUTHORIZED CAPTURED VOIDED", PAYMENT_STATE(CAPTURED), 0);
+    ck_assert_int_eq(processed(&s, "void"), 0);
     shop_close(&s);
 }
 END_TEST
