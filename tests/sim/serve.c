@@ -152,4 +152,5 @@ void node_retire(struct node *node)
     node->refuses = false;
     service_destroy(hosted->service);
     hosted->service = NULL;
+    node_on_boot(node, NULL, NULL);
 }

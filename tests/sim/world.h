@@ -98,7 +98,7 @@ void node_serve(struct node *node, struct dispatch *dispatch);
  * False if it did not come up at the first attempt. spec and options must outlive the node. */
 bool node_host(struct node *node, const struct service_spec *spec, const struct service_options *options);
 struct service *node_service(struct node *node); /* NULL while it is down */
-/* Stops and destroys it in good order. */
+/* Stops and destroys it in good order; no boot makes it again. */
 void node_retire(struct node *node);
 
 /* --- outside the mesh --- */
