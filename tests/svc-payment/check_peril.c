@@ -12,6 +12,7 @@ static struct shop s;
 static void open_alone(uint64_t seed)
 {
     shop_open(&s, seed);
+    node_retire(s.notify);
     node_retire(s.shipping);
     node_retire(s.order);
     node_retire(s.inventory);
