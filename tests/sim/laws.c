@@ -93,6 +93,22 @@ const struct law laws[] = {
       "WHERE c.authorization = charge.key AND c.kind = 'capture' AND c.status = 'succeeded') AND NOT EXISTS "
       "(SELECT 1 FROM charge v WHERE v.authorization = charge.key AND v.kind = 'void' AND v.status = 'succeeded')" },
 
+    { AT_REST, "a payment knows what the processor did",
+      "SELECT payment_id FROM p.payment JOIN (SELECT reference, sum(iif(kind = 'capture', minor, 0)) c, "
+      "sum(iif(kind = 'refund', minor, 0)) r FROM charge WHERE status = 'succeeded' GROUP BY reference) "
+      "ON reference = order_id WHERE (captured_minor, refunded_minor, capturing_minor, refunding_minor) IS NOT (c, r, "
+      "0, 0)" },
+    { ALWAYS, "an order has one payment", "SELECT order_id FROM p.payment GROUP BY order_id HAVING count(*) > 1" },
+    { ALWAYS, "every entry of the ledger sums to nothing",
+      "SELECT entry_id FROM p.ledger_posting GROUP BY entry_id HAVING sum(minor) <> 0" },
+    { ALWAYS, "a balance is the sum of its postings",
+      "SELECT account FROM p.ledger_balance b FULL JOIN (SELECT account, currency, sum(minor) minor FROM "
+      "p.ledger_posting GROUP BY account, currency) s USING (account, currency) WHERE b.minor IS NOT s.minor" },
+    { AT_REST, "sales and refunds in the ledger are what the processor captured and refunded",
+      "SELECT coalesce(sum(iif(account = 'SALES', -minor, 0)), 0) s, coalesce(sum(iif(account = 'REFUNDS', minor, 0)), "
+      "0) r FROM p.ledger_balance HAVING (s, r) IS NOT (SELECT coalesce(sum(iif(kind = 'capture', minor, 0)), 0), "
+      "coalesce(sum(iif(kind = 'refund', minor, 0)), 0) FROM charge WHERE status = 'succeeded')" },
+
     /* parcels, by the carrier's own book */
     { AT_REST, "what the carrier was handed is what was shipped",
       "SELECT key FROM carried WHERE handed_over EXCEPT SELECT fulfillment_id FROM o.order_parcel UNION ALL "
