@@ -21,7 +21,7 @@ struct transfer {
     size_t len, room;
     bool too_large;
     char url[URL_MAX], key[KEY_MAX + 32];
-    struct curl_slist headers[3]; /* ours, so that no list is made */
+    struct curl_slist headers[2]; /* ours, so that no list is made */
     struct transfer *next;
 };
 
@@ -56,8 +56,6 @@ static struct transfer *make(struct peer *peer)
     t->easy = easy;
     t->headers[0].data = t->key;
     t->headers[1].data = "Content-Type: application/json";
-    t->headers[1].next = &t->headers[2];
-    t->headers[2].data = "Expect:"; /* a round trip of its own would be waited for */
     libcurl.easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     libcurl.easy_setopt(easy, CURLOPT_USERAGENT, "ordermesh/" ORDERMESH_VERSION);
     libcurl.easy_setopt(easy, CURLOPT_PRIVATE, t);

@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #define MAILBOX_MAX  320
+#define WORD_MAX_S   30L /* a server's word; after a refusal curl waits for one more, beyond the time of the fetch */
 #define UPLOAD_BYTES (16L << 10)
 
 /* A handle of curl and the mail it carries. The mail is a copy: its fetch may be told the end before. */
@@ -64,6 +65,7 @@ static struct postman *make(struct peer *peer)
     p->easy = easy;
     p->recipient.data = p->to;
     libcurl.easy_setopt(easy, CURLOPT_URL, peer->base);
+    libcurl.easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, WORD_MAX_S);
     libcurl.easy_setopt(easy, CURLOPT_UPLOAD, 1L);
     libcurl.easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BYTES);
     libcurl.easy_setopt(easy, CURLOPT_READFUNCTION, on_text);

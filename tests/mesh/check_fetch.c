@@ -1,11 +1,13 @@
 /* Tests of mesh/outside: HTTP, mails and files as others see them, and everything that a stranger may do wrong. */
 #include "mesh/base/say.h"
 #include "mesh/outside/outside.h"
+#include "tests/mesh/certs.h"
 #include "tests/mesh/stranger.h"
 #include "tests/suite.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -178,6 +180,21 @@ static void end(void)
     rmdir(folder);
     *strrchr(folder, '/') = '\0';
     rmdir(folder);
+}
+
+/* Removes all files; how many there were. */
+static int empty_folder(void)
+{
+    int n = 0;
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        ck_assert_int_eq(unlinkat(dirfd(dir), entry->d_name, 0), 0);
+        n++;
+    }
+    closedir(dir);
+    return n;
 }
 
 /* --- HTTP --- */
@@ -424,16 +441,48 @@ START_TEST(a_proxy_of_the_environment_is_not_used)
 }
 END_TEST
 
+/* Answers one request over TLS, with a certificate of nobody's CA. */
+static void *run_impostor(void *arg)
+{
+    static const char so[] = "HTTP/1.1 200 So\r\nContent-Length: 0\r\n\r\n";
+    char path[128], request[1024];
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    snprintf(path, sizeof(path), "%s/localhost.pem", folder);
+    ck_assert_int_eq(SSL_CTX_use_certificate_file(context, path, SSL_FILETYPE_PEM), 1);
+    snprintf(path, sizeof(path), "%s/localhost.key", folder);
+    ck_assert_int_eq(SSL_CTX_use_PrivateKey_file(context, path, SSL_FILETYPE_PEM), 1);
+    SSL *ssl = SSL_new(context);
+    int fd = accept(*(int *)arg, NULL, NULL);
+    SSL_set_fd(ssl, fd);
+    if (SSL_accept(ssl) == 1 && SSL_read(ssl, request, sizeof(request)) > 0)
+        SSL_write(ssl, so, sizeof(so) - 1);
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+    close(fd);
+    return NULL;
+}
+
 START_TEST(tls_is_not_spoken_with_who_cannot_prove_himself)
 {
-    begin_with(hears_http, "shop=https://127.0.0.1:%u");
-    struct errand e;
-    begin_fetch(&e, "shop", "GET", "/a", NULL, "");
-    while (shop.connections == 0 || !shop.guests[0]->n_heard)
-        uv_run(&loop, UV_RUN_ONCE);
-    ck_assert_int_eq(shop.guests[0]->heard[0], 0x16); /* a handshake */
-    guest_say(shop.guests[0], "HTTP/1.1 200 So\r\n\r\n", 19);
-    ck_assert_int_eq(await(&e), -EIO);
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    char peers[64];
+    pthread_t impostor;
+    begin();
+    certs_authority(folder, "ca");
+    certs_issue(folder, "ca", "localhost");
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, len), 0);
+    ck_assert_int_eq(listen(fd, 1), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    ck_assert_int_eq(pthread_create(&impostor, NULL, run_impostor, &fd), 0);
+    outside_destroy(outside);
+    snprintf(peers, sizeof(peers), "shop=https://localhost:%d", ntohs(address.sin_port));
+    ck_assert_int_eq(outside_create(&loop, peers, &outside), 0);
+    ck_assert_int_eq(fetch("shop", "GET", "/a", NULL, "")->result, -EIO);
+    pthread_join(impostor, NULL);
+    close(fd);
+    empty_folder();
     end();
 }
 END_TEST
@@ -501,6 +550,7 @@ static struct {
     pthread_t thread;
     struct stranger stranger;
     atomic_int mails, silenced;
+    bool rude;                           /* says nothing to QUIT */
     char from[128], to[128], text[4096]; /* of the last one */
 } post;
 
@@ -530,6 +580,8 @@ static void hear_command(struct guest *guest, const char *line)
         sscanf(line, "MAIL FROM:<%127[^>]", post.from);
     if (strncmp(line, "RCPT TO:", 8) == 0)
         return hear_recipient(guest, line);
+    if (strcmp(line, "QUIT") == 0 && post.rude)
+        return;
     guest->state = strcmp(line, "DATA") == 0 ? 2 : 1;
     reply(guest, guest->state == 2 ? "354 go on\r\n" : "250 so\r\n");
 }
@@ -684,6 +736,17 @@ START_TEST(a_mail_server_that_falls_silent_costs_its_time_and_no_stop)
 }
 END_TEST
 
+START_TEST(nobody_waits_for_a_mail_servers_farewell)
+{
+    begin_post();
+    post.rude = true;
+    ck_assert_int_eq(mail("anna@example.com", "a\r\n"), 200);
+    uint64_t start_ns = uv_hrtime();
+    end_post();
+    ck_assert_uint_lt(uv_hrtime() - start_ns, 20000000000); /* curl would wait for thirty seconds */
+}
+END_TEST
+
 /* --- files --- */
 
 static const char *content(const char *name)
@@ -696,21 +759,6 @@ static const char *content(const char *name)
     text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
     fclose(file);
     return text;
-}
-
-/* Removes all files; how many there were. */
-static int empty_folder(void)
-{
-    int n = 0;
-    DIR *dir = opendir(folder);
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        ck_assert_int_eq(unlinkat(dirfd(dir), entry->d_name, 0), 0);
-        n++;
-    }
-    closedir(dir);
-    return n;
 }
 
 START_TEST(a_file_is_put_into_its_folder)
@@ -773,5 +821,5 @@ SUITE("fetch", 60, what_is_to_be_said_is_said, every_status_is_an_answer_and_nob
       tls_is_not_spoken_with_who_cannot_prove_himself, an_unknown_peer_is_told,
       a_stop_ends_what_is_under_way_and_all_that_comes, an_address_that_is_none_is_refused, a_mail_is_handed_in,
       what_a_mail_server_refuses_is_an_answer, many_mails_are_handed_in_at_once, an_envelope_that_is_none_is_not_said,
-      a_mail_server_that_falls_silent_costs_its_time_and_no_stop, a_file_is_put_into_its_folder,
-      nobody_sees_half_a_file, a_file_stays_in_its_folder)
+      a_mail_server_that_falls_silent_costs_its_time_and_no_stop, nobody_waits_for_a_mail_servers_farewell,
+      a_file_is_put_into_its_folder, nobody_sees_half_a_file, a_file_stays_in_its_folder)
