@@ -10,6 +10,7 @@ PAYMENTS = "oms.payment.v1.PaymentService/"
 TOKENS = {"tok_ok": 30, "tok_declined": 3, "tok_poor": 2, "tok_3ds": 5, "tok_3ds_fails": 2, "tok_3ds_never": 1, "tok_slow": 4,
           "tok_late": 3, "tok_silent": 5, "tok_mute": 3, "tok_error": 5, "tok_refund_fails": 1, "tok_capture_fails": 1}
 CITIES = {"York": 20, "Delayton": 3, "Lostwick": 1, "Returnham": 1, "Errorby": 3, "Silentham": 3, "Twiceford": 3, "Refusal": 1}
+GOODS = {"MUG-S": 12, "POT-M": 6, "RARE-1": 1, "RARE-2": 2}
 AGAIN = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", "CANCELLED")
 
 
@@ -64,8 +65,7 @@ class Customer(Person):
         self.who = f"customer:{name}"
 
     def place(self):
-        goods = ["MUG-S"] * 4 + ["POT-M", "RARE-1", "RARE-2"]
-        lines = [{"sku": self.random.choice(goods), "quantity": str(self.random.randint(1, 3))}
+        lines = [{"sku": _draw(self.random, GOODS), "quantity": str(self.random.randint(1, 3))}
                  for _ in range(self.random.randint(1, 3))]
         token = _draw(self.random, TOKENS)
         request = {"requestId": new_id(), "currencyCode": "EUR", "lines": lines, "paymentToken": token, "channel": "chaos",
@@ -126,26 +126,29 @@ class Warehouse(Person):
 
 
 class Staff(Person):
-    """Gives some money back."""
+    """Gives some money back, and a few of what is rare come in."""
+
+    def refund(self, order_id):
+        try:
+            payment = self.insist(PAYMENTS + "GetPayment", {"orderId": order_id}, "csr:carol")
+            if payment["state"] == "CAPTURED":
+                self.insist(PAYMENTS + "RefundPayment", {
+                    "requestId": new_id(), "paymentId": payment["paymentId"], "reason": "GOODWILL",
+                    "amount": {"currencyCode": "EUR", "units": "1"}}, "csr:carol")
+        except Refused as e:
+            if e.code not in ("NOT_FOUND", "FAILED_PRECONDITION"):
+                raise
+
+    def receive(self):
+        self.insist("oms.inventory.v1.InventoryService/AdjustStock", {
+            "requestId": new_id(), "sku": self.random.choice(("RARE-1", "RARE-2")), "locationId": self.random.choice(("ber", "man")),
+            "delta": str(self.random.randint(1, 3)), "reason": "RECEIVED"}, "erp:erna")
 
     def live(self):
         while not self.until.wait(0.5):
             with self.notes.lock:
                 orders = list(self.notes.acknowledged)
-            if not orders:
-                continue
-            order_id = self.random.choice(orders)
-            try:
-                payment = self.insist(PAYMENTS + "GetPayment", {"orderId": order_id}, "csr:carol")
-            except Refused as e:
-                if e.code != "NOT_FOUND":
-                    raise
-                continue
-            if payment.get("state") != "CAPTURED":
-                continue
-            try:
-                self.insist(PAYMENTS + "RefundPayment", {"requestId": new_id(), "paymentId": payment["paymentId"],
-                                                         "amount": {"currencyCode": "EUR", "units": "1"}, "reason": "GOODWILL"}, "csr:carol")
-            except Refused as e:
-                if e.code != "FAILED_PRECONDITION":
-                    raise
+            if orders:
+                self.refund(self.random.choice(orders))
+            if self.random.random() < 0.3:
+                self.receive()
