@@ -162,6 +162,7 @@ int life_refund(struct life *life, const char *id, int64_t amount_minor)
     if (!request.request_id || !request.amount)
         return -ENOMEM;
     request.payment_id = (char *)life->payment_id;
+    life->returning_minor += amount_minor;
     request.reason = "ORDER_CANCELLED";
     return send(life, PAYMENTS, REFUND_PAYMENT, &request.base);
 }
@@ -253,11 +254,13 @@ static int stop_parcels(struct life *life)
 
 static int give_back(struct life *life)
 {
-    int64_t kept_minor = life->captured_minor - life->refunded_minor;
+    int64_t kept_minor = life->captured_minor - life->returning_minor;
     if (life->captured_minor != life->asked_minor)
         return 0; /* a capture is under way: its outcome leads here again */
-    step(life, STEP_CAPTURE, kept_minor ? UNDOING : UNDONE);
-    return life_refund(life, life->order_id, kept_minor);
+    step(life, STEP_CAPTURE, life->captured_minor > life->refunded_minor ? UNDOING : UNDONE);
+    /* What was captured after the last refund is another one. */
+    const char *id = arena_printf(life->txn->arena, "%s-%llu", life->order_id, (unsigned long long)life->version);
+    return id ? life_refund(life, id, kept_minor) : -ENOMEM;
 }
 
 /* Parcels first: until it is known what has left, stock and money stay. */

@@ -24,7 +24,6 @@ static const struct {
     { CANCELLING, STEP_CAPTURE, DONE, "svc-payment", "the card processor is to answer to a capture" },
     { CANCELLING, NO_STEP, 0, "svc-order", "its last step is to be undone" },
     { CONFIRMED, STEP_FULFIL, SENT, "svc-shipping", "svc-shipping is to take the order on" },
-    { CONFIRMED, STEP_CAPTURE, FAILED, "staff", "a capture was refused: somebody has to talk to the customer" },
     { CONFIRMED, NO_STEP, 0, "", "" }, /* see parcels_wait */
     { REJECTED, STEP_RESERVE, UNDOING, "svc-inventory", "nothing; the stock is being released" },
     { REJECTED, STEP_AUTHORIZE, UNDOING, "svc-payment", "nothing; the authorization is being voided" },
@@ -55,9 +54,12 @@ static void parcels_wait(const struct life *life, OrderExplanation *ret)
     } else if (life->parcels_open) {
         ret->owner = "the carrier";
         ret->waits_for = "the carrier is to deliver";
-    } else {
+    } else if (life->asked_minor > life->captured_minor) {
         ret->owner = "svc-payment";
         ret->waits_for = "the card processor is to answer to a capture";
+    } else {
+        ret->owner = "staff";
+        ret->waits_for = "a capture was refused: somebody has to talk to the customer";
     }
 }
 

@@ -53,6 +53,10 @@ static int read_sums(struct life *life, int32_t type, const PaymentChanged *payl
         r = minor_of(payload->amount, &amount_minor);
     if (r == 0 && type == TYPE(PAYMENT_CAPTURE_FAILED))
         life->asked_minor -= amount_minor;
+    if (r == 0 && type == TYPE(PAYMENT_REFUND_FAILED))
+        life->returning_minor -= amount_minor;
+    if (life->returning_minor < life->refunded_minor)
+        life->returning_minor = life->refunded_minor; /* staff pay back, too */
     life->payment_id = payload->payment_id;
     life->payment_version = payload->version;
     return r;

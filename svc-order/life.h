@@ -16,10 +16,11 @@ struct life {
     Oms__Order__V1__Order__PaymentState payment_state;
     Oms__Order__V1__Order__FulfillmentState fulfillment_state;
     uint64_t version, payment_version;
-    int64_t total_minor, due_minor, asked_minor, captured_minor, refunded_minor; /* see schema.c */
+    int64_t total_minor, due_minor, asked_minor, captured_minor, returning_minor, refunded_minor; /* see schema.c */
     int64_t parcels, parcels_shipped, parcels_open, parcels_troubled;
     const char *reason; /* a sentence for the customer, kept if the order is rejected */
     const char *code;   /* for machines */
+    bool stuck;         /* somebody has to look after it at once */
     struct {
         enum order_state state;
         enum step_state steps[ORDER_STEPS];

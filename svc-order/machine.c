@@ -30,7 +30,7 @@
     ROW(PAYMENT_GAVE_UP,       STEP_AUTHORIZE, SENT,    false, TO(REJECTED, UNDO),          STAY(CONFIRMED),              LATE) \
     ROW(PAYMENT_TOOK_TOO_LONG, NO_STEP,        TODO,    false, TO(REJECTED, UNDO),          STAY(CONFIRMED),              LATE) \
     ROW(PAYMENT_GIVEN_BACK,    STEP_AUTHORIZE, UNDONE,  false, TO(REJECTED, UNDO),          TO(CANCELLING, STOP_PARCELS), LATE) \
-    ROW(MONEY_CAPTURED,        STEP_CAPTURE,   DONE,    false, STAY(PENDING),               STAY(CONFIRMED),              LATE) \
+    ROW(MONEY_CAPTURED,        STEP_CAPTURE,   DONE,    true,  STAY(PENDING),               STAY(CONFIRMED),              LATE) \
     ROW(CAPTURE_REFUSED,       STEP_CAPTURE,   FAILED,  false, STAY(PENDING),               STAY(CONFIRMED),              ENDED) \
     ROW(MONEY_REFUNDED,        STEP_CAPTURE,   UNDONE,  false, STAY(PENDING),               STAY(CONFIRMED),              ENDED) \
     ROW(REFUND_REFUSED,        NO_STEP,        TODO,    false, STAY(PENDING),               STAY(CONFIRMED),              ENDED) \

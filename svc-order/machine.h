@@ -72,7 +72,7 @@ struct transition {
 struct step_change {
     enum order_step step;
     enum step_state state;
-    bool again; /* also backwards: an undo that was refused */
+    bool again; /* also backwards: an undo that was refused, one more parcel that was captured */
 };
 
 /* Both must be of their enums. */

@@ -1,6 +1,8 @@
 /* What became of the commands: each outcome in one transaction with the deletion of its command. */
 #include "svc-order/commands.h"
 
+#include "mesh/base/money.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -62,6 +64,26 @@ static int void_ended(struct txn *txn, const struct outcome *outcome)
     return reply->voiding ? 0 : order_happened(txn, outcome->key, PAYMENT_GIVEN_BACK, "", "");
 }
 
+/* svc-payment waits with a refund for captures under way, and refuses what then is not there to be given back. */
+static int refund_ended(struct txn *txn, const struct outcome *outcome)
+{
+    const RefundPaymentRequest *request = outcome->request;
+    struct life life;
+    int64_t minor;
+    if (outcome->code == RPC_OK)
+        return 0;
+    int r = life_open(txn, outcome->key, &life);
+    if (r <= 0)
+        return r;
+    if (money_from_wire(request->amount, &minor) < 0)
+        return -EBADMSG;
+    life.returning_minor -= minor;
+    life.code = outcome->reason;
+    life.stuck = life.captured_minor > life.refunded_minor;
+    r = life_happen(&life, life.stuck ? REFUND_REFUSED : MONEY_REFUNDED);
+    return r < 0 ? r : life_close(&life);
+}
+
 /* --- svc-shipping --- */
 
 static int fulfil_ended(struct txn *txn, const struct outcome *outcome)
@@ -86,7 +108,7 @@ static int apply_verdicts(struct life *life, const CancelFulfillmentResponse *re
 /* Whether there is, or may still be, that much to give back. */
 static bool was_paid(const struct life *life, int64_t minor)
 {
-    return life->captured_minor - life->refunded_minor >= minor || life->captured_minor != life->asked_minor;
+    return life->asked_minor - life->returning_minor >= minor;
 }
 
 /* The order goes on without these parcels: what was kept is released, what was lost is paid back. */
@@ -144,8 +166,8 @@ const struct deliverer order_deliverers[] = {
         GIVE_UP_PARK, 0),
     ROW(VOID_PAYMENT, oms__payment__v1__void_payment_request, oms__payment__v1__void_payment_response, void_ended,
         GIVE_UP_PARK, 0),
-    ROW(REFUND_PAYMENT, oms__payment__v1__refund_payment_request, oms__payment__v1__refund_payment_response, NULL,
-        GIVE_UP_PARK, 0),
+    ROW(REFUND_PAYMENT, oms__payment__v1__refund_payment_request, oms__payment__v1__refund_payment_response,
+        refund_ended, GIVE_UP_RAISE, 0),
     ROW(CREATE_FULFILLMENT, oms__shipping__v1__create_fulfillment_request,
         oms__shipping__v1__create_fulfillment_response, fulfil_ended, GIVE_UP_RAISE, 0),
     ROW(CANCEL_FULFILLMENT, oms__shipping__v1__cancel_fulfillment_request,

@@ -31,7 +31,7 @@ int life_open(struct txn *txn, const char *order_id, struct life *ret_life)
                       "SELECT o.state, o.customer_id, o.currency, o.total_minor, o.payment_token, o.payment_id, "
                       "o.payment_state, o.fulfillment_state, o.due_minor, o.asked_minor, o.captured_minor, "
                       "o.refunded_minor, o.parcels, o.parcels_shipped, o.parcels_open, o.parcels_troubled, "
-                      "o.payment_version, o.version, s.step, s.state FROM sales_order o "
+                      "o.payment_version, o.version, o.returning_minor, s.step, s.state FROM sales_order o "
                       "LEFT JOIN order_step s ON s.order_id = o.order_id WHERE o.order_id = $1",
                       T(order_id));
     if (r < 0 || rows.n == 0)
@@ -58,13 +58,14 @@ int life_open(struct txn *txn, const char *order_id, struct life *ret_life)
         .parcels_troubled = row_int(&rows, 0, 15),
         .payment_version = row_int(&rows, 0, 16),
         .version = row_int(&rows, 0, 17),
+        .returning_minor = row_int(&rows, 0, 18),
         .reason = "",
         .code = "",
     };
     for (size_t i = 0; i < rows.n; i++) {
-        int64_t step = row_int(&rows, i, 18);
+        int64_t step = row_int(&rows, i, 19);
         if (step > NO_STEP && step < ORDER_STEPS)
-            ret_life->steps[step] = row_int(&rows, i, 19);
+            ret_life->steps[step] = row_int(&rows, i, 20);
     }
     remember(ret_life);
     return 1;
@@ -163,6 +164,8 @@ static int64_t patience_us(const struct life *life)
 {
     if (machine_final(life->state))
         return 0;
+    if (life->stuck)
+        return 1;
     if (life->state == CONFIRMED)
         return life->parcels_shipped ? 14 * DAY : 3 * DAY;
     return life->payment_state == PAYMENT(ACTION_REQUIRED) ? 20 * MINUTE : PENDING_PATIENCE_US;
@@ -200,12 +203,14 @@ static int write_order(struct life *life)
                     "reject_reason = CASE WHEN $5 = '' THEN reject_reason ELSE $5 END, payment_state = $6, "
                     "payment_id = $7, payment_version = $8, due_minor = $9, asked_minor = $10, captured_minor = $11, "
                     "refunded_minor = $12, fulfillment_state = $13, parcels = $14, parcels_shipped = $15, "
-                    "parcels_open = $16, parcels_troubled = $17, stuck_time_us = $18 WHERE order_id = $1",
+                    "parcels_open = $16, parcels_troubled = $17, stuck_time_us = $18, returning_minor = $19 "
+                    "WHERE order_id = $1",
                     T(life->order_id), I(life->state), I(life->version), I(life->txn->now_us),
                     T(is_rejected_now(life) ? life->reason : ""), I(life->payment_state), T(life->payment_id),
                     I(life->payment_version), I(life->due_minor), I(life->asked_minor), I(life->captured_minor),
                     I(life->refunded_minor), I(life->fulfillment_state), I(life->parcels), I(life->parcels_shipped),
-                    I(life->parcels_open), I(life->parcels_troubled), I(patience ? life->txn->now_us + patience : 0));
+                    I(life->parcels_open), I(life->parcels_troubled), I(patience ? life->txn->now_us + patience : 0),
+                    I(life->returning_minor));
 }
 
 int order_tell(struct txn *txn, int32_t type, const char *order_id, const char *owner, const ProtobufCMessage *payload)

@@ -86,6 +86,7 @@ const struct migration order_migrations[] = {
       "    due_minor {int} NOT NULL DEFAULT 0,\n"       /* of what is not cancelled */
       "    asked_minor {int} NOT NULL DEFAULT 0,\n"     /* captures that were sent and not refused */
       "    captured_minor {int} NOT NULL DEFAULT 0,\n"
+      "    returning_minor {int} NOT NULL DEFAULT 0,\n" /* refunds that were sent and not refused */
       "    refunded_minor {int} NOT NULL DEFAULT 0,\n"
       "    fulfillment_state {int} NOT NULL DEFAULT 1 CHECK (fulfillment_state BETWEEN 1 AND 7),\n"
       "    parcels {int} NOT NULL DEFAULT 0,\n" /* that are not cancelled; of these: */

@@ -187,6 +187,8 @@ int refund_payment(struct rpc_call *call, struct txn *txn, const void *in, void 
     if (r < 0)
         return r;
     int64_t left_minor = payment.captured_minor - payment.refunded_minor - payment.refunding_minor;
+    if (o.amount_minor > left_minor && o.amount_minor <= left_minor + payment.capturing_minor)
+        return rpc_fail(call, RPC_ABORTED, "CAPTURE_UNDER_WAY", "a capture has not had its answer yet: ask again");
     if (o.amount_minor > left_minor)
         return fail_exceeds(call, &payment, "REFUND_EXCEEDS_CAPTURED", left_minor);
     r = want(call, txn, &payment, &o);

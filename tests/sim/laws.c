@@ -17,7 +17,7 @@
 #define CURSOR(schema)  "SELECT name, seq, incarnation, booting FROM " schema "consumer_cursor"
 #define CURSORS         CURSOR("main.") " UNION ALL " CURSOR("o.") " UNION ALL " CURSOR("n.")
 #define LETTERS(schema) "SELECT method || ' for ' || key FROM " schema "outbox WHERE destination <> ''"
-#define DEAD(schema)    "SELECT method || ' for ' || key FROM " schema "dead_letter"
+#define DEAD(schema)    "SELECT method || ' for ' || key || ': ' || last_reason FROM " schema "dead_letter"
 #define EVERYWHERE(of) \
     of("main.") " UNION ALL " of("o.") " UNION ALL " of("p.") " UNION ALL " of("s.") " UNION ALL " of("n.")
 
