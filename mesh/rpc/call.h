@@ -56,7 +56,7 @@ enum {
     HOLD_WRITTEN = 2,   /* it has arrived before its sender came back */
     HOLD_CANCELLED = 4, /* the client is gone */
 };
-enum woken { WOKEN_BY_LOG, WOKEN_BY_DEADLINE, WOKEN_BY_CANCEL };
+enum woken { WOKEN_BY_LOG, WOKEN_BY_DEADLINE, WOKEN_BY_CANCEL, WOKEN_BY_DRAIN };
 
 struct rpc_call {
     struct dispatch *dispatch;
@@ -126,6 +126,7 @@ struct dispatch {
     _Atomic uint64_t log_seq;
     uint64_t swept_seq; /* calls parked by key have been told of every event up to here */
     bool sweeping, arming;
+    bool leaving; /* streams do not wait any more */
     struct unit sweep;
     struct arena sweep_arena;
     struct log_entry *swept;
@@ -167,8 +168,8 @@ int requests_run(struct txn *txn, struct rpc_call **calls, size_t n);
 void park_init(struct dispatch *d);
 void park_destroy(struct dispatch *d);
 /* Hands the call over until the log grows beyond its unit's log_seq (by an event of defer_key, if that is set),
- * until_us comes or it is cancelled: then call_woken. False: one of it is already so, and call->woken says which; the
- * call is still the caller's. */
+ * until_us comes, it is cancelled, or, for a stream, the process drains: then call_woken. False: one of it is already
+ * so, and call->woken says which; the call is still the caller's. */
 bool park(struct rpc_call *call, int64_t until_us);
 /* Takes a parked call out; false: it is not parked. */
 bool unpark(struct rpc_call *call);

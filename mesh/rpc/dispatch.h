@@ -52,6 +52,8 @@ void dispatch_cancel(struct rpc_call *call);
 void dispatch_release(struct rpc_call *call);
 /* From the store's commit hook: the log has grown, tails and deferred replies look again. */
 void dispatch_log_grown(struct dispatch *d, uint64_t seq);
+/* The process drains: streams that wait for the log end, now and from now on, as they would never end by themselves. */
+void dispatch_leave(struct dispatch *d);
 /* Calls not released yet, and what else of the dispatcher is under way. */
 size_t dispatch_active(const struct dispatch *d);
 /* The table it was made with. */

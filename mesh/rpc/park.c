@@ -138,6 +138,8 @@ static bool must_wait(struct dispatch *d, struct rpc_call *call, int64_t until_u
 
     if (atomic_load(&call->hold) & HOLD_CANCELLED)
         call->woken = WOKEN_BY_CANCEL;
+    else if (!keyed && d->leaving)
+        call->woken = WOKEN_BY_DRAIN;
     else if (until_us <= d->port->mono_us(d->port))
         call->woken = WOKEN_BY_DEADLINE;
     else if ((keyed ? d->swept_seq : atomic_load(&d->log_seq)) > seen)
@@ -203,6 +205,17 @@ void dispatch_log_grown(struct dispatch *d, uint64_t seq)
     pthread_mutex_unlock(&d->lock);
     if (sweeps)
         sweep(d);
+    wake(chain);
+}
+
+void dispatch_leave(struct dispatch *d)
+{
+    struct rpc_call *chain = NULL;
+    pthread_mutex_lock(&d->lock);
+    d->leaving = true;
+    while (d->tails)
+        move(d->tails, WOKEN_BY_DRAIN, &chain);
+    pthread_mutex_unlock(&d->lock);
     wake(chain);
 }
 

@@ -378,6 +378,7 @@ static void end_streams(struct task *task)
     struct rpc_server *server = (struct rpc_server *)((char *)task - offsetof(struct rpc_server, end));
     if (server->builtin)
         builtin_end(server->builtin);
+    dispatch_leave(server->dispatch);
     server->ended = true;
     check_over(server);
 }

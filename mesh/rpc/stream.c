@@ -68,6 +68,8 @@ void stream_woken(struct rpc_call *call)
 {
     if (call->woken == WOKEN_BY_LOG)
         stream_page(call);
+    else if (call->woken == WOKEN_BY_DRAIN)
+        call_end(call, rpc_fail(call, RPC_UNAVAILABLE, "DRAINING", "the process ends: go on from the last position"));
     else
         call_end(call, call_over(call));
 }

@@ -78,15 +78,24 @@ static enum rpc_code get_now(void)
     return said.code;
 }
 
-static void tail(struct asking *asking, struct said *ret_said)
+/* n messages of so many KiB, and then it follows. */
+static void tail(struct asking *asking, uint64_t n, uint32_t kib, struct said *ret_said)
 {
     Mesh__V1__Position after = MESH__V1__POSITION__INIT;
     Mesh__V1__TailRequest request = MESH__V1__TAIL_REQUEST__INIT;
-    after.seq = 1;
+    after.seq = n;
     request.after = &after;
+    request.max_entries = kib;
     request.follow = true;
     ask_start(asking, &client, "svc-server", "/mesh.v1.LogService/Tail", &request.base, NULL, 0, ret_said);
     sem_wait(&asking->came);
+}
+
+static void set_hold(struct asking *asking, bool hold)
+{
+    pthread_mutex_lock(&asking->lock);
+    asking->hold = hold;
+    pthread_mutex_unlock(&asking->lock);
 }
 
 static void watch(struct asking *asking, struct said *ret_said)
@@ -158,17 +167,39 @@ START_TEST(watches_of_health_do_not_hold_the_drain)
 }
 END_TEST
 
-START_TEST(streams_are_cancelled_after_the_grace_and_not_before)
+START_TEST(streams_that_wait_do_not_hold_the_drain)
 {
     struct asking asking;
     struct said said;
 
     begin();
-    tail(&asking, &said);
+    tail(&asking, 1, 0, &said);
+    drain(0, LONG_US);
+    sem_wait(&drained);
+    ask_wait(&asking);
+    ck_assert_int_eq(said.code, RPC_UNAVAILABLE);
+    ck_assert_str_eq(said.reason, "DRAINING");
+    ck_assert_uint_eq(said.n, 1);
+    said_free(&said);
+    end();
+}
+END_TEST
+
+/* One that its client does not read has always something to say. */
+START_TEST(streams_under_way_are_cancelled_after_the_grace_and_not_before)
+{
+    struct asking asking;
+    struct said said;
+
+    begin();
+    tail(&asking, 2000, 16, &said);
+    set_hold(&asking, true);
     int64_t begun = server.port->mono_us(server.port);
     drain(0, 300000);
     sem_wait(&drained);
     ck_assert_int_ge(server.port->mono_us(server.port) - begun, 300000);
+    set_hold(&asking, false);
+    client.port->resume(client.port, &asking.call);
     ask_wait(&asking);
     ck_assert_int_eq(said.code, RPC_UNAVAILABLE);
     ck_assert_uint_eq(dispatch_active(server.dispatch), 0);
@@ -183,7 +214,7 @@ START_TEST(a_server_destroyed_at_once_cancels_what_is_open)
     struct said said;
 
     begin();
-    tail(&asking, &said);
+    tail(&asking, 1, 0, &said);
     node_stop_server(&server);
     ask_wait(&asking);
     ck_assert_int_eq(said.code, RPC_UNAVAILABLE);
@@ -199,7 +230,7 @@ START_TEST(a_client_that_ends_cancels_its_calls_and_their_ends_still_come)
     struct said said;
 
     begin();
-    tail(&asking, &said);
+    tail(&asking, 1, 0, &said);
     node_stop(&client);
     ask_wait(&asking);
     ck_assert_int_eq(said.code, RPC_CANCELLED);
@@ -212,5 +243,5 @@ END_TEST
 
 SUITE("drain", 60, a_call_under_way_finishes_and_new_ones_are_unavailable,
       during_the_notice_health_says_no_and_calls_are_still_served, watches_of_health_do_not_hold_the_drain,
-      streams_are_cancelled_after_the_grace_and_not_before, a_server_destroyed_at_once_cancels_what_is_open,
-      a_client_that_ends_cancels_its_calls_and_their_ends_still_come)
+      streams_that_wait_do_not_hold_the_drain, streams_under_way_are_cancelled_after_the_grace_and_not_before,
+      a_server_destroyed_at_once_cancels_what_is_open, a_client_that_ends_cancels_its_calls_and_their_ends_still_come)
