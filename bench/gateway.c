@@ -1,6 +1,7 @@
 /* What a proxied call costs: requests per CPU-second of the gateway beside haproxy, nginx and a proxy on bare C core,
  * all in front of the same backend, in turn: bench/gateway [--seconds N]. */
 #include "bench/gateway_bench.h"
+#include "bench/machine.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,14 +12,13 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define ROUNDS     2 /* of every proxy in turn, so that a noisy neighbour meets them all */
 #define PRINCIPALS 10000
-#define FRESH      30000
+#define FRESH_RATE 2000 /* tokens a second that are seen for the first time: more than any of them gets through */
 #define WARM_US    200000
 #define WATCHERS   5000
 
@@ -88,17 +88,6 @@ static int read_number(int fd, const char *before)
     return -1;
 }
 
-static int free_port(void)
-{
-    struct sockaddr_in address = { AF_INET, 0, { htonl(INADDR_LOOPBACK) }, { 0 } };
-    socklen_t len = sizeof(address);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (bind(fd, (struct sockaddr *)&address, len) < 0 || getsockname(fd, (struct sockaddr *)&address, &len) < 0)
-        die("no free port");
-    close(fd);
-    return ntohs(address.sin_port);
-}
-
 static void wait_for_port(const struct proxy *proxy)
 {
     struct sockaddr_in address = { AF_INET, htons((uint16_t)proxy->port), { htonl(INADDR_LOOPBACK) }, { 0 } };
@@ -114,20 +103,6 @@ static void wait_for_port(const struct proxy *proxy)
     }
     fprintf(stderr, "bench/gateway: %s does not listen\n", proxy->name);
     exit(EXIT_FAILURE);
-}
-
-static double memory_kb(pid_t pid, const char *row)
-{
-    char path[64], line[128];
-    double kb = 0;
-    snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
-    FILE *file = fopen(path, "r");
-    while (file && fgets(line, sizeof(line), file))
-        if (strncmp(line, row, strlen(row)) == 0)
-            kb = atof(line + strlen(row));
-    if (file)
-        fclose(file);
-    return kb;
 }
 
 static double cpu_s(pid_t pid)
@@ -175,8 +150,6 @@ static void start_gateway(struct proxy *proxy)
     if (proxy->port < 0)
         die("the gateway does not serve");
     close(log);
-    if (!idle_kb)
-        idle_kb = memory_kb(proxy->pid, "Private_Dirty:");
 }
 
 static void write_config(const char *path, const char *text)
@@ -190,7 +163,7 @@ static void start_haproxy(struct proxy *proxy)
 {
     char text[2048];
     int log;
-    proxy->port = free_port();
+    proxy->port = machine_free_port();
     snprintf(text, sizeof(text),
              "global\n nbthread 1\n maxconn 1000\n"
              "defaults\n mode http\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n http-reuse always\n"
@@ -208,7 +181,7 @@ static void start_nginx(struct proxy *proxy)
 {
     char text[2048];
     int log;
-    proxy->port = free_port();
+    proxy->port = machine_free_port();
     snprintf(text, sizeof(text),
              "daemon off; master_process off; worker_processes 1; pid %s; error_log /dev/null;\n"
              "events { worker_connections 1024; }\n"
@@ -257,7 +230,7 @@ static void measuring(void *arg, bool begins)
     struct proxy *proxy = arg;
     proxy->cpu_s += begins ? -cpu_s(proxy->pid) : cpu_s(proxy->pid);
     if (!begins && proxy->start == start_gateway)
-        loaded_kb = memory_kb(proxy->pid, "Private_Dirty:");
+        loaded_kb = machine_private_kb(proxy->pid);
 }
 
 static void measure(struct proxy *proxy, struct tokens *tokens, int64_t measured_us)
@@ -265,8 +238,12 @@ static void measure(struct proxy *proxy, struct tokens *tokens, int64_t measured
     struct load_result result;
     int64_t begun_us = wheel_now_us();
     proxy->start(proxy);
-    if (proxy->start == start_gateway && !start_ms)
+    if (proxy->start == start_gateway && !start_ms) {
         start_ms = (double)(wheel_now_us() - begun_us) / 1000;
+        machine_await_idle(proxy->pid);
+        idle_kb = machine_private_kb(proxy->pid);
+    }
+    tokens->next_fresh = 0; /* it has not seen any of them */
     load_run(proxy->port, tokens, WARM_US, measured_us, measuring, proxy, &result);
     stop(proxy);
     if (result.failed)
@@ -282,7 +259,7 @@ static void measure(struct proxy *proxy, struct tokens *tokens, int64_t measured
 static void all_watch(void *arg)
 {
     struct proxy *proxy = arg;
-    watcher_kb = (memory_kb(proxy->pid, "Private_Dirty:") - watchers_kb) / WATCHERS;
+    watcher_kb = (machine_private_kb(proxy->pid) - watchers_kb) / WATCHERS;
 }
 
 /* What an idle watcher costs: a connection of its own, its session, its watch. */
@@ -290,7 +267,7 @@ static void measure_watchers(struct proxy *gateway, const char *token)
 {
     gateway->start(gateway);
     watchers_run(gateway->port, token, 100, all_watch, gateway); /* what the first ones cost once */
-    watchers_kb = memory_kb(gateway->pid, "Private_Dirty:");
+    watchers_kb = machine_private_kb(gateway->pid);
     watchers_run(gateway->port, token, WATCHERS, all_watch, gateway);
     stop(gateway);
 }
@@ -302,9 +279,7 @@ static double per_cpu_s(const struct proxy *proxy)
 
 static void print_machine(void)
 {
-    struct utsname system;
     char line[256] = "", *model = line;
-    uname(&system);
     FILE *file = fopen("/proc/cpuinfo", "r");
     while (file && fgets(line, sizeof(line), file) && strncmp(line, "model name", 10) != 0)
         ;
@@ -312,7 +287,9 @@ static void print_machine(void)
         fclose(file);
     model = strchr(line, ':') ? strchr(line, ':') + 2 : line;
     model[strcspn(model, "\n")] = '\0';
-    printf("machine: %s, %ld CPUs, %s %s\n", model, sysconf(_SC_NPROCESSORS_ONLN), system.sysname, system.release);
+    printf("machine: %s\n", model);
+    machine_print(dir);
+    printf("fdatasync of one page: %.0f us (median of 100)\n", machine_sync_us(dir));
     printf(
         "load: %d connections × %d calls in flight, %d bytes both ways; %d principals, 1 %% of the calls by new ones\n",
         BENCH_CONNECTIONS, BENCH_STREAMS, BENCH_MESSAGE, PRINCIPALS);
@@ -344,11 +321,12 @@ int main(int argc, char **argv)
     struct tokens tokens;
     struct proxy backend = { "backend" };
     print_machine();
-    tokens_make(&tokens, in_dir("token.key"), PRINCIPALS, FRESH);
+    int64_t measured_us = (int64_t)(seconds * 1e6 / (double)(n * ROUNDS));
+    tokens_make(&tokens, in_dir("token.key"), PRINCIPALS, (size_t)(measured_us * FRESH_RATE / 1000000) + 1);
     start_backend(&backend, argv[0]);
     for (int round = 0; round < ROUNDS; round++)
         for (size_t i = 0; i < n; i++)
-            measure(&proxies[i], &tokens, (int64_t)(seconds * 1e6 / (double)(n * ROUNDS)));
+            measure(&proxies[i], &tokens, measured_us);
     measure_watchers(&proxies[0], tokens.known[0]);
     stop(&backend);
     tokens_drop(&tokens);

@@ -14,7 +14,7 @@
 struct tokens {
     char **known; /* principals that have been seen */
     size_t n_known;
-    char **fresh; /* each is used once */
+    char **fresh; /* each is used once, and a load ends the benchmark when there are no more */
     size_t n_fresh, next_fresh;
     int fresh_per_mille; /* of the calls */
 };

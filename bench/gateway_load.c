@@ -64,9 +64,13 @@ static const char *next_token(struct load *load)
     struct tokens *t = load->tokens;
     if (load->warmed < t->n_known)
         return t->known[load->warmed++];
-    if (load->measuring && chance(load) % 1000 < (uint64_t)t->fresh_per_mille && t->next_fresh < t->n_fresh)
-        return t->fresh[t->next_fresh++];
-    return t->known[chance(load) % t->n_known];
+    if (!load->measuring || chance(load) % 1000 >= (uint64_t)t->fresh_per_mille)
+        return t->known[chance(load) % t->n_known];
+    if (t->next_fresh == t->n_fresh) {
+        fprintf(stderr, "bench: there are no more tokens that nobody has seen\n");
+        exit(EXIT_FAILURE);
+    }
+    return t->fresh[t->next_fresh++];
 }
 
 static ssize_t read_message(nghttp2_session *session, int32_t id, uint8_t *buffer, size_t room, uint32_t *flags,

@@ -1,6 +1,7 @@
 #include "bench/machine.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdlib.h>
@@ -64,7 +65,54 @@ double machine_sync_us(const char *dir)
     return times[50];
 }
 
-void server_start(struct server *server, char *const *argv)
+int machine_free_port(void)
+{
+    struct sockaddr_in address = { AF_INET, 0, { htonl(INADDR_LOOPBACK) }, { 0 } };
+    socklen_t len = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(fd, (struct sockaddr *)&address, len) < 0 || getsockname(fd, (struct sockaddr *)&address, &len) < 0) {
+        perror("no free port");
+        exit(EXIT_FAILURE);
+    }
+    close(fd);
+    return ntohs(address.sin_port);
+}
+
+double machine_memory_kb(pid_t pid, const char *row)
+{
+    char path[64], line[128];
+    double kb = 0;
+    snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof(line), file))
+        if (strncmp(line, row, strlen(row)) == 0)
+            kb = atof(line + strlen(row));
+    if (file)
+        fclose(file);
+    return kb;
+}
+
+double machine_private_kb(pid_t pid)
+{
+    return machine_memory_kb(pid, "Private_Clean:") + machine_memory_kb(pid, "Private_Dirty:");
+}
+
+void machine_await_idle(pid_t pid)
+{
+    clockid_t cpu;
+    if (clock_getcpuclockid(pid, &cpu) != 0)
+        return;
+    double before = machine_now_s(cpu);
+    for (int i = 0; i < 20; i++) {
+        nanosleep(&(struct timespec){ .tv_nsec = 250000000 }, NULL);
+        double now = machine_now_s(cpu);
+        if (now - before < 0.0025)
+            return;
+        before = now;
+    }
+}
+
+void server_start(struct server *server, const char *program, char *const *argv)
 {
     int out[2];
     char line[2048] = "", *at = NULL;
@@ -76,7 +124,7 @@ void server_start(struct server *server, char *const *argv)
     if (server->pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         dup2(out[1], STDERR_FILENO);
-        execv("/proc/self/exe", argv);
+        execv(program ? program : "/proc/self/exe", argv);
         _exit(127);
     }
     close(out[1]);
@@ -84,7 +132,7 @@ void server_start(struct server *server, char *const *argv)
     while (!at && fgets(line, sizeof(line), server->said))
         at = strstr(line, "\"serving\"") ? strstr(line, "\"port\":") : NULL;
     if (!at) {
-        fprintf(stderr, "%s did not start: %s\n", argv[1], line);
+        fprintf(stderr, "%s did not start: %s\n", program ? program : argv[1], line);
         exit(EXIT_FAILURE);
     }
     server->start_ms = (machine_now_s(CLOCK_MONOTONIC) - begun) * 1e3;

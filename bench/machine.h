@@ -11,7 +11,15 @@ void machine_print(const char *dir);
 /* How long it takes until one written page is on the disk: the median of 100, in a file of the directory. */
 double machine_sync_us(const char *dir);
 
-/* A process of the benchmark itself, started as argv[0] with other arguments: a service that says where it serves. */
+/* A port of loopback that nobody has now. */
+int machine_free_port(void);
+/* Of a process, from smaps_rollup: row "Rss:", "Private_Dirty:" …; pages that are its own alone. */
+double machine_memory_kb(pid_t pid, const char *row);
+double machine_private_kb(pid_t pid);
+/* Until the process has hardly used a CPU for a quarter of a second, but no longer than five. */
+void machine_await_idle(pid_t pid);
+
+/* A process that says on stderr where it serves. */
 struct server {
     pid_t pid;
     clockid_t cpu;
@@ -19,8 +27,8 @@ struct server {
     double start_ms;
     FILE *said;
 };
-/* Exits when it does not come up. */
-void server_start(struct server *server, char *const *argv);
+/* program NULL: the benchmark itself, with other arguments. Exits when it does not come up; ends with us. */
+void server_start(struct server *server, const char *program, char *const *argv);
 void server_stop(struct server *server);
 
 /* DIR/NAME on the heap. */

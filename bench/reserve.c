@@ -224,8 +224,9 @@ int main(int argc, char **argv)
     char *ca = path_in(dir, "ca.pem"), *cert = path_in(dir, "svc-inventory.pem"),
          *key = path_in(dir, "svc-inventory.key"), *db = path_in(dir, "inventory.db");
     struct server server;
-    server_start(&server, (char *[]){ argv[0], (char *)"service", (char *)"--store-path", db, (char *)"--tls-ca", ca,
-                                      (char *)"--tls-cert", cert, (char *)"--tls-key", key, NULL });
+    server_start(&server, NULL,
+                 (char *[]){ argv[0], (char *)"service", (char *)"--store-path", db, (char *)"--tls-ca", ca,
+                             (char *)"--tls-cert", cert, (char *)"--tls-key", key, NULL });
     grpc_init();
     compare(&server, seconds);
     server_stop(&server);

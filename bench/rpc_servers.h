@@ -13,3 +13,11 @@ int service_process(int argc, char **argv); /* the runtime as it is in productio
 /* C core's completion queue, one thread, posted calls, protobuf-c, and nothing else. argv: ca, cert, key; says its port
  * on stderr as a service does. Ends with SIGTERM. */
 int bare_process(int argc, char **argv);
+
+/* rpc_idle.c: svc-inventory as dev/up starts it, with store, Redis, its peer and mutual TLS. */
+struct idle_cost {
+    double rss_kb;   /* once it has nothing to do */
+    double start_ms; /* from exec to SERVING on a store that is there: the median of five */
+};
+/* dir has the CA. Before C core is begun with. */
+void idle_measure(const char *dir, struct idle_cost *ret_cost);
