@@ -35,6 +35,6 @@ struct verification {
     size_t n_words, n_skus;
 };
 
-/* books.c: reads the next page of SKUs, compares what the books say of each, and fills in seq and what stands behind it.
- * Inside a read unit, in its arena; 0 or a negative errno. */
+/* books.c: reads the next page of SKUs, compares what the books say of each, and fills in seq and what stands behind
+ * it. Inside a read unit, in its arena; 0 or a negative errno. */
 int books_compare(struct txn *txn, struct verification *v);

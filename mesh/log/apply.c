@@ -63,8 +63,8 @@ static int moved(int64_t n)
 int consumer_position(struct txn *txn, const char *name, struct log_position *ret_position)
 {
     struct rows rows;
-    int r = txn_query(txn, &rows, "SELECT incarnation, seq FROM consumer_cursor WHERE name = $1 AND booting = 0",
-                      T(name));
+    int r =
+        txn_query(txn, &rows, "SELECT incarnation, seq FROM consumer_cursor WHERE name = $1 AND booting = 0", T(name));
     if (r < 0)
         return r;
     if (rows.n == 0)
