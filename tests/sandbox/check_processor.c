@@ -485,8 +485,8 @@ START_TEST(a_book_that_makes_no_sense_is_refused)
         "{}\n",
         "{\"key\":\"a\",\"kind\":\"gift\",\"authorization\":\"a\",\"status\":\"succeeded\"}\n",
         "{\"key\":\"a\",\"kind\":\"void\",\"authorization\":\"a\",\"status\":\"odd\"}\n",
-        "{\"key\":\"a\",\"kind\":\"void\",\"authorization\":\"b\",\"status\":\"succeeded\"}\n"
-        "{\"key\":\"a\",\"kind\":\"void\",\"authorization\":\"b\",\"status\":\"succeeded\"}\n",
+        ("{\"key\":\"a\",\"kind\":\"void\",\"authorization\":\"b\",\"status\":\"succeeded\"}\n"
+         "{\"key\":\"a\",\"kind\":\"void\",\"authorization\":\"b\",\"status\":\"succeeded\"}\n"),
     };
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         size_t len = 77;

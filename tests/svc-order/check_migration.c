@@ -10,16 +10,17 @@ static struct fixture f;
 static int write_old_orders(struct txn *txn, void *arg)
 {
     static const char *const statements[] = {
-        "INSERT INTO sales_order (order_id, customer_id, state, currency, total_minor, lines, channel, external_id, "
-        "placed_by, place_time_us, update_time_us, version, reject_reason) VALUES "
-        "('ord_1', 'cus_1', 2, 'GBP', 700, 2, 'web', 'w1', 'cus_1', 5, 6, 2, ''), "
-        "('ord_2', 'cus_2', 3, 'GBP', 100, 1, 'web', '', 'cus_2', 7, 8, 2, 'sold out')",
-        "INSERT INTO order_line (order_id, place, sku, title, quantity, unit_minor) VALUES "
-        "('ord_1', 0, 'CUP', 'Cup', 2, 300), ('ord_1', 1, 'POST', 'Postage', 1, 100), "
-        "('ord_2', 0, 'MUG', 'Mug', 1, 100)",
-        "INSERT INTO order_address (order_id, subject, name, street1, street2, street3, street4, city, postal_code, "
-        "country) VALUES ('ord_1', 'cus_1', 'Anna', 'High Street', '', '', '', 'York', 'YO1', 'UK')",
-        "INSERT INTO order_step (order_id, step, state, update_time_us) VALUES ('ord_1', 1, 2, 6), ('ord_2', 1, 3, 8)",
+        ("INSERT INTO sales_order (order_id, customer_id, state, currency, total_minor, lines, channel, external_id, "
+         "placed_by, place_time_us, update_time_us, version, reject_reason) VALUES "
+         "('ord_1', 'cus_1', 2, 'GBP', 700, 2, 'web', 'w1', 'cus_1', 5, 6, 2, ''), "
+         "('ord_2', 'cus_2', 3, 'GBP', 100, 1, 'web', '', 'cus_2', 7, 8, 2, 'sold out')"),
+        ("INSERT INTO order_line (order_id, place, sku, title, quantity, unit_minor) VALUES "
+         "('ord_1', 0, 'CUP', 'Cup', 2, 300), ('ord_1', 1, 'POST', 'Postage', 1, 100), "
+         "('ord_2', 0, 'MUG', 'Mug', 1, 100)"),
+        ("INSERT INTO order_address (order_id, subject, name, street1, street2, street3, street4, city, postal_code, "
+         "country) VALUES ('ord_1', 'cus_1', 'Anna', 'High Street', '', '', '', 'York', 'YO1', 'UK')"),
+        ("INSERT INTO order_step (order_id, step, state, update_time_us) VALUES ('ord_1', 1, 2, 6), ('ord_2', 1, 3, "
+         "8)"),
     };
     for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++) {
         int64_t r = txn_exec_values(txn, statements[i], NULL, 0);
