@@ -68,7 +68,7 @@ mutant set-back-cache-unnoticed svc-inventory/feed.c '/^static bool is_whole/,/^
 mutant gave-up-without-undo svc-order/machine.c '/ROW(RESERVE_GAVE_UP/ s/TO(REJECTED, UNDO)/TO(REJECTED, NOTHING)/'
 mutant declined-and-stock-kept svc-order/machine.c '/ROW(PAYMENT_REFUSED/ s/TO(REJECTED, UNDO)/TO(REJECTED, NOTHING)/'
 mutant cancelled-and-not-voided svc-order/commands.c '/^static int undo(/,/^}/ s/r = void_payment(life);/r = 0;/'
-mutant lost-and-not-paid-back svc-order/commands.c '/^static int give_back(/,/^}/ s/return life_refund(.*/return 0;/'
+mutant lost-and-not-paid-back svc-order/commands.c '/^static int give_back(/,/^}/ s/return id ? life_refund(.*/return 0;/'
 mutant granted-too-late-and-kept svc-order/machine.c '/ROW(PAYMENT_GRANTED/ s/LATE/ENDED/'
 mutant cancelled-before-it-is-known svc-order/commands.c '/^static int undo(/,/^}/ s/steps\[STEP_FULFIL\] == UNDOING/steps[STEP_FULFIL] == TODO \&\& false/'
 mutant shipped-and-not-captured svc-order/parcels.c '/^int parcel_left(/,/^}/ s/r = life_capture(.*/r = 0;/'
