@@ -24,6 +24,24 @@ BREAKS = {
     "an enum's value is gone": ("    REJECTED = 3;", "    REFUSED = 3;"),
     "a method is gone": ("rpc ListOrders(", "rpc EnumerateOrders("),
     "a stream is none": ("returns (stream OrderUpdate)", "returns (OrderUpdate)"),
+    "a role may call it no more": ("allow: [CUSTOMER, CSR, ERP, ADMIN] mutates: true owner", "allow: [CUSTOMER, CSR, ERP] mutates: true owner"),
+    "smaller requests are taken": ("max_request_bytes: 262144", "max_request_bytes: 131072"),
+    "shorter texts are taken": ("external_id = 6 [(mesh.v1.field).max_length = 64]", "external_id = 6 [(mesh.v1.field).max_length = 63]"),
+    "fewer items are taken": ("max_items: 1000", "max_items: 999"),
+    "smaller numbers are taken": ("int64 quantity = 2 [(mesh.v1.field) = { min: 1 max: 1000000000 }]", "int64 quantity = 2 [(mesh.v1.field) = { min: 1 max: 999999999 }]"),
+    "larger numbers are asked for": ("int64 quantity = 2 [(mesh.v1.field) = { min: 1 max", "int64 quantity = 2 [(mesh.v1.field) = { min: 2 max"),
+    "a field is required": ("string channel = 5 [(mesh.v1.field).max_length = 32]", "string channel = 5 [(mesh.v1.field) = { required: true max_length: 32 }]"),
+    "a repeat may happen twice": ("rpc CancelOrder(CancelOrderRequest) returns (CancelOrderResponse) {\n    option (mesh.v1.rule) = { allow: [CUSTOMER, CSR, ERP, ADMIN] mutates: true", "rpc CancelOrder(CancelOrderRequest) returns (CancelOrderResponse) {\n    option (mesh.v1.rule) = { allow: [CUSTOMER, CSR, ERP, ADMIN] idempotent: true"),
+    "customers may name nobody but themselves": ("allow: [CUSTOMER, CSR, ERP, ADMIN] mutates: true };", "allow: [CUSTOMER, CSR, ERP, ADMIN] mutates: true owner: \"order_id\" };"),
+}
+WIDENS = {
+    "a field": ("  string etag = 13;", "  string etag = 13;\n  string colour = 200;"),
+    "a role": ("allow: [CUSTOMER, CSR, ERP, ADMIN] mutates: true owner", "allow: [CUSTOMER, CSR, WAREHOUSE, ERP, ADMIN] mutates: true owner"),
+    "larger requests": ("max_request_bytes: 262144", "max_request_bytes: 524288"),
+    "longer texts": ("external_id = 6 [(mesh.v1.field).max_length = 64]", "external_id = 6 [(mesh.v1.field).max_length = 65]"),
+    "other numbers": ("int64 quantity = 2 [(mesh.v1.field) = { min: 1 max: 1000000000 }]", "int64 quantity = 2 [(mesh.v1.field) = { min: -1 max: 1000000001 }]"),
+    "any number": ("int64 quantity = 2 [(mesh.v1.field) = { min: 1 max: 1000000000 }]", "int64 quantity = 2"),
+    "a field is optional": ("currency_code = 4 [(mesh.v1.field) = { required: true max_length: 3 }]", "currency_code = 4 [(mesh.v1.field) = { max_length: 3 }]"),
 }
 
 
@@ -60,8 +78,9 @@ def every_breaking_change_is_refused():
 
 
 def what_is_new_may_come():
-    done = with_change("  string etag = 13;", "  string etag = 13;\n  string colour = 200;")
-    assert done.returncode == 0, done
+    for what, (old, new) in WIDENS.items():
+        done = with_change(old, new)
+        assert done.returncode == 0, (what, done)
 
 
 def tally(*runs):
