@@ -67,11 +67,11 @@ def attempt(client, case, vars_):
     except Refused as e:
         if e.code != case.get("code", "OK"):
             return str(e)
-        if "reason" in case and e.reason != case["reason"]:
+        if e.reason != case["reason"]:
             return f"the reason is {e.reason!r}: {e}"
-        if "field" in case and case["field"] not in e.fields:
-            return f"the field is {e.fields}: {e}"
-        return None
+        if e.fields != ([case["field"]] if "field" in case else []):
+            return f"the fields are {e.fields}: {e}"
+        return differs(case.get("meta", {}), e.metadata, "metadata")
     if "code" in case:
         return f"was not refused: {json.dumps(reply)[:400]}"
     problem = differs(fill(case.get("reply", {}), vars_), reply)

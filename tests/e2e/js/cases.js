@@ -46,9 +46,9 @@ async function attempt (client, c, vars) {
   } catch (e) {
     if (!e.code) throw e
     if (e.code !== (c.code || 'OK')) return String(e)
-    if (c.reason && e.reason !== c.reason) return `the reason is ${e.reason}: ${e}`
-    if (c.field && !e.fields.includes(c.field)) return `the field is ${e.fields}: ${e}`
-    return
+    if (e.reason !== c.reason) return `the reason is ${e.reason}: ${e}`
+    if (!isDeepStrictEqual(e.fields, c.field ? [c.field] : [])) return `the fields are ${e.fields}: ${e}`
+    return differs(c.meta || {}, e.meta, 'metadata')
   }
   if (c.code) return `was not refused: ${JSON.stringify(reply)}`
   const problem = differs(fill(c.reply || {}, vars), reply)

@@ -78,14 +78,18 @@ function wire (bytes) {
 
 // A status other than OK with its details taken apart.
 function refused (error) {
-  const out = { code: Object.keys(grpc.status).find(k => grpc.status[k] === error.code), message: error.details, reason: '', fields: [] }
+  const out = { code: Object.keys(grpc.status).find(k => grpc.status[k] === error.code), message: error.details, reason: '', fields: [], meta: {} }
   const details = error.metadata && error.metadata.get('grpc-status-details-bin')[0]
   for (const [number, any] of details ? wire(details) : []) {
     if (number !== 3) continue
     const [, type] = wire(any).find(f => f[0] === 1)
     const value = (wire(any).find(f => f[0] === 2) || [2, Buffer.alloc(0)])[1]
     const kind = type.toString().split('.').pop()
-    if (kind === 'ErrorInfo') out.reason = wire(value).filter(f => f[0] === 1).map(f => f[1].toString())[0]
+    if (kind === 'ErrorInfo') {
+      out.reason = wire(value).filter(f => f[0] === 1).map(f => f[1].toString())[0]
+      const pairs = wire(value).filter(f => f[0] === 3).map(f => wire(f[1]).map(g => g[1].toString()))
+      out.meta = Object.fromEntries(pairs)
+    }
     if (kind === 'BadRequest') out.fields.push(...wire(value).map(f => wire(f[1]).find(g => g[0] === 1)[1].toString()))
   }
   out.toString = () => `${out.code} ${out.reason} ${out.fields} ${out.message}`
