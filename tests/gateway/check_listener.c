@@ -1,0 +1,188 @@
+/* Where clients are served, and what they must speak: tokens travel in clear only on loopback, TLS is HTTP/2 or
+ * nothing, a renewed certificate is shown to whoever comes after it. */
+#include "gateway/tls.h"
+#include "tests/gateway/stage.h"
+#include "tests/suite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <openssl/err.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define CHECK "/grpc.health.v1.Health/Check"
+
+static struct stage stage;
+
+/* --- addresses --- */
+
+static void set_true(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+/* What gateway_create says of the addresses; a gateway that comes up is taken down again. */
+static int listen_at(const struct keys *keys, const char *cert, const char *key, const char *clear, const char *tls)
+{
+    uv_loop_t loop;
+    struct port port = { 0 };
+    struct gateway *gateway = NULL;
+    bool gone = false;
+    const struct gateway_options options = {
+        .listen = clear,
+        .listen_tls = tls,
+        .cert = cert,
+        .key = key,
+        .peers = "svc-order=127.0.0.1:1",
+        .auth = { keys->jwt_path, "ordermesh-dev", "ordermesh", 0 },
+    };
+    uv_loop_init(&loop);
+    int r = gateway_create(&port, &loop, &options, &gateway);
+    if (r == 0) {
+        ck_assert_int_eq(gateway_port(gateway) != 0, clear != NULL);
+        ck_assert_int_eq(gateway_tls_port(gateway) != 0, tls != NULL);
+        gateway_destroy(gateway, set_true, &gone);
+    }
+    uv_run(&loop, UV_RUN_DEFAULT);
+    ck_assert_int_eq(gone, r == 0);
+    ck_assert_int_eq(uv_loop_close(&loop), 0);
+    return r;
+}
+
+START_TEST(without_tls_only_loopback_is_listened_on)
+{
+    static const struct {
+        const char *clear, *tls;
+        int result;
+    } rows[] = {
+        { "127.0.0.1:0", NULL, 0 },      { "127.1.2.3:0", NULL, 0 },
+        { "localhost:0", NULL, 0 },      { "0.0.0.0:0", NULL, -EPERM },
+        { ":0", NULL, -EPERM },          { "[::]:0", NULL, -EPERM },
+        { "192.0.2.1:0", NULL, -EPERM }, { "0.0.0.0:0", "127.0.0.1:0", -EPERM },
+        { NULL, "0.0.0.0:0", 0 },        { "127.0.0.1:0", "0.0.0.0:0", 0 },
+        { "nonsense", NULL, -EINVAL },
+    };
+    struct keys keys;
+    char cert[128], key[128];
+    keys_make(&keys);
+    keys_certificate(&keys, "shop.example", cert, key);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        int r = listen_at(&keys, cert, key, rows[i].clear, rows[i].tls);
+        ck_assert_msg(r == rows[i].result, "%s and %s: %d", rows[i].clear, rows[i].tls, r);
+    }
+    keys_drop(&keys);
+}
+END_TEST
+
+/* --- TLS without HTTP/2 --- */
+
+static SSL *connect_offering(const char *protocols)
+{
+    struct sockaddr_in address = {
+        AF_INET, htons((uint16_t)gateway_tls_port(stage.gateway)), { htonl(INADDR_LOOPBACK) }, { 0 }
+    };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    SSL *ssl = tls_to(stage.client_context, "shop.example");
+    SSL_set_alpn_protos(ssl, (const unsigned char *)protocols, (unsigned)strlen(protocols));
+    SSL_set_fd(ssl, fd);
+    SSL_set_connect_state(ssl);
+    return ssl;
+}
+
+static void drop(SSL *ssl)
+{
+    close(SSL_get_fd(ssl));
+    SSL_free(ssl);
+    ERR_clear_error();
+}
+
+static bool waits(SSL *ssl, int r)
+{
+    int why = SSL_get_error(ssl, r);
+    return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE;
+}
+
+/* Reads until something came: how many bytes, or at most 0 if the gateway has hung up; also in the handshake. */
+static int first_bytes(SSL *ssl)
+{
+    char bytes[64];
+    int r;
+    stage_until(&stage, (r = SSL_read(ssl, bytes, sizeof(bytes))) > 0 || !waits(ssl, r));
+    return r;
+}
+
+START_TEST(a_client_that_does_not_speak_http2_is_refused)
+{
+    stage_open(&stage, STAGE_TLS);
+    SSL *ssl = connect_offering("\x08http/1.1");
+    ck_assert_int_le(first_bytes(ssl), 0);
+    ck_assert(!SSL_is_init_finished(ssl)); /* by an alert */
+    drop(ssl);
+    ssl = connect_offering(""); /* says nothing of what it speaks */
+    ck_assert_int_le(first_bytes(ssl), 0);
+    drop(ssl);
+    stage_until(&stage, stage.gateway->n_edges == 0);
+    ssl = connect_offering("\x08http/1.1\x02h2");
+    ck_assert_int_gt(first_bytes(ssl), 0); /* the gateway's settings */
+    ck_assert_uint_eq(stage.gateway->n_edges, 1);
+    drop(ssl);
+    stage_close(&stage);
+}
+END_TEST
+
+/* --- renewal --- */
+
+static void ck_serves(struct peer *client)
+{
+    struct call *call = peer_call(client, CHECK, "");
+    call_put_message(call, "", 0);
+    call_end(call);
+    stage_until(&stage, call->closed);
+    ck_assert_int_eq(call_status(call), 0);
+}
+
+/* The key that the gateway has shown to a new client, which stays connected. */
+static EVP_PKEY *key_shown(struct peer **ret_client)
+{
+    *ret_client = stage_client(&stage);
+    stage_until(&stage, (*ret_client)->ready);
+    X509 *shown = SSL_get1_peer_certificate((*ret_client)->link.ssl);
+    EVP_PKEY *key = X509_get_pubkey(shown);
+    X509_free(shown);
+    return key;
+}
+
+START_TEST(a_renewed_certificate_is_shown_to_those_who_come_later)
+{
+    struct peer *before, *after, *later;
+    stage_open(&stage, STAGE_TLS);
+    EVP_PKEY *first = key_shown(&before);
+    ck_serves(before);
+    keys_certificate(&stage.keys, "shop.example", stage.cert, stage.key);
+    gateway_reload(stage.gateway);
+    EVP_PKEY *second = key_shown(&after);
+    ck_assert_int_ne(EVP_PKEY_eq(first, second), 1);
+    ck_serves(after);
+    ck_serves(before);
+
+    /* What cannot be used stays as it was. */
+    FILE *file = fopen(stage.cert, "w");
+    fputs("no certificate\n", file);
+    fclose(file);
+    gateway_reload(stage.gateway);
+    EVP_PKEY *third = key_shown(&later);
+    ck_assert_int_eq(EVP_PKEY_eq(second, third), 1);
+    ck_serves(later);
+    EVP_PKEY_free(first);
+    EVP_PKEY_free(second);
+    EVP_PKEY_free(third);
+    stage_close(&stage);
+}
+END_TEST
+
+SUITE("listener", 60, without_tls_only_loopback_is_listened_on, a_client_that_does_not_speak_http2_is_refused,
+      a_renewed_certificate_is_shown_to_those_who_come_later)
