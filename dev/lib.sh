@@ -62,12 +62,17 @@ began() { sed 's/.*) //' "/proc/$1/stat" 2> /dev/null | cut -d' ' -f20; }
 # Ended, and nobody has asked how: not every machine has an init that does.
 is_zombie() { [[ $(sed 's/.*) //' "/proc/$1/stat" 2> /dev/null) == Z* ]]; }
 
+# Ended with all its threads: a killed process is a zombie for a moment before its files, locks and ports are free.
+has_ended() {
+    [[ ! -e /proc/$1 ]] || { is_zombie "$1" && [[ $(ls "/proc/$1/task" 2> /dev/null) == "$1" ]]; } || [[ ! -e /proc/$1 ]]
+}
+
 # running NAME: its id, if the process that we started under this name still lives.
 running() {
     local pid since
     read -r pid since 2> /dev/null < "$state/run/$1.pid" || return 1
     [[ -n $since && $(began "$pid") == "$since" ]] || return 1
-    ! is_zombie "$pid" || return 1
+    ! is_zombie "$pid" || { await_end "$pid" 10 && return 1; }
     printf '%s\n' "$pid"
 }
 
@@ -85,7 +90,7 @@ launch() {
 # await_end PID SECONDS
 await_end() {
     local end=$((SECONDS + $2))
-    while kill -0 "$1" 2> /dev/null && ! is_zombie "$1"; do
+    until has_ended "$1"; do
         ((SECONDS < end)) || return 1
         sleep 0.05
     done

@@ -6,14 +6,19 @@ import threading
 import time
 
 
-def _stat(pid):
-    """State and start time of a process, or None."""
+def _began(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        return f.read().rsplit(")", 1)[1].split()[19]
+
+
+def has_ended(pid):
+    """With all its threads: a killed process is a zombie for a moment before its files, locks and ports are free."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii") as f:
-            fields = f.read().rsplit(")", 1)[1].split()
-        return fields[0], fields[19]
+            is_zombie = f.read().rsplit(")", 1)[1].split()[0] == "Z"
+        return is_zombie and len(os.listdir(f"/proc/{pid}/task")) == 1
     except (FileNotFoundError, ProcessLookupError):
-        return None
+        return True
 
 
 class Victims:
@@ -31,14 +36,13 @@ class Victims:
     def is_alive(self, name):
         if name in self.children:
             return self.children[name].poll() is None
-        stat = _stat(self.mesh.pid(name))
-        return stat is not None and stat[0] != "Z"
+        return not has_ended(self.mesh.pid(name))
 
     def _await_end(self, name, pid):
         if name in self.children:
             self.children[name].wait()
             return
-        while (stat := _stat(pid)) and stat[0] != "Z":
+        while not has_ended(pid):
             time.sleep(0.001)
 
     def begin(self, name):
@@ -51,7 +55,7 @@ class Victims:
                                  env=self.mesh.env)
         log.close()
         self.children[name] = child
-        (self.mesh.dir / "run" / f"{name}.pid").write_text(f"{child.pid} {_stat(child.pid)[1]}\n", encoding="ascii")
+        (self.mesh.dir / "run" / f"{name}.pid").write_text(f"{child.pid} {_began(child.pid)}\n", encoding="ascii")
 
     def kill(self, name):
         pid = self.mesh.pid(name)
