@@ -112,12 +112,14 @@ def service_is_killed(process):
     threads = [threading.Thread(target=shop, args=(i,)) for i in range(8)]
     for t in threads:
         t.start()
-    await_true("orders are being placed", lambda: len(acknowledged) > 20 or problems)
-    kill(process)
-    MESH.up()
-    stop.set()
-    for t in threads:
-        t.join()
+    try:
+        await_true("orders are being placed", lambda: len(acknowledged) > 20 or problems)
+        kill(process)
+        MESH.up()
+    finally:
+        stop.set()
+        for t in threads:
+            t.join()
     assert not problems, problems[:3]
     for order_id in acknowledged:
         await_true(f"{order_id} is settled", lambda: CLIENT.call("oms.order.v1.OrderService/GetOrder", {"orderId": order_id},

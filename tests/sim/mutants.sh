@@ -37,7 +37,7 @@ mutant() {
         grep error build/log | head -3
         echo "$1: does not build"
         escaped=$((escaped + 1))
-    elif simulate; then
+    elif simulate || [ $? -eq 124 ]; then # or it took too long to tell
         echo "$1: ESCAPED $(sed -n 's/^figure: //p' build/out | tr '\n' ' ')"
         escaped=$((escaped + 1))
     else
