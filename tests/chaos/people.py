@@ -44,15 +44,14 @@ class Person(threading.Thread):
             except Exception as e:
                 self.notes.problem(f"{type(self).__name__}: {e!r}")
 
-    def insist(self, method, request, who, patience_s=90, until=None):
+    def insist(self, method, request, who, patience_s=90):
         """The reply, however often it has to be asked for."""
         end = time.monotonic() + patience_s
         while True:
             try:
                 return self.client.call(method, request, who, timeout=5)
             except Refused as e:
-                gave_up = time.monotonic() > end or (until and until.is_set())
-                if e.code not in AGAIN or gave_up:
+                if e.code not in AGAIN or e.reason == "ORDER_CHANGING" or time.monotonic() > end:
                     raise
                 time.sleep(self.random.uniform(0.01, 0.1))
 
@@ -87,7 +86,7 @@ class Customer(Person):
             with self.notes.lock:
                 self.notes.cancelled.add(order_id)
         except Refused as e:
-            if e.code != "FAILED_PRECONDITION":
+            if e.code not in ("FAILED_PRECONDITION", "ABORTED"):  # it is too late, or he has cancelled it before
                 raise
 
     def live(self):
