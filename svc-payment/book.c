@@ -131,15 +131,6 @@ int operation_write(struct txn *txn, const struct payment *p, const struct opera
                     T(o->decided_by), I(txn->now_us));
 }
 
-int operation_start(struct txn *txn, const struct payment *p, const struct operation *o)
-{
-    int r = operation_insert(txn, p, o);
-    if (r < 0)
-        return r;
-    r = processor_want(txn, o->kind, p->payment_id, o->operation_id);
-    return r < 0 ? r : overdue_watch(txn);
-}
-
 int operation_want(struct txn *txn, struct payment *p, const struct operation *wanted)
 {
     struct operation o = *wanted;
@@ -149,7 +140,10 @@ int operation_want(struct txn *txn, struct payment *p, const struct operation *w
     p->refunding_minor += o.kind == REFUND ? o.amount_minor : 0;
     if (o.kind == VOID)
         p->voiding = VOIDING;
-    return operation_start(txn, p, &o);
+    int r = operation_insert(txn, p, &o);
+    if (r == 0)
+        r = processor_want(txn, &(struct errand){ o.kind, p->payment_id, o.operation_id, NULL }, 1);
+    return r < 0 ? r : overdue_watch(txn);
 }
 
 int void_want(struct txn *txn, struct payment *p)

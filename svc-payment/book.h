@@ -57,9 +57,8 @@ int payment_write(struct txn *txn, struct payment *payment);
 int operation_insert(struct txn *txn, const struct payment *payment, const struct operation *operation);
 int operation_write(struct txn *txn, const struct payment *payment, const struct operation *operation);
 
-/* Writes the operation and sends it on its way to the processor. -EALREADY as above. */
-int operation_start(struct txn *txn, const struct payment *payment, const struct operation *operation);
-/* The same of a new one on a payment that is there already; the payment is to be written. */
+/* A new operation on a payment that is there, on its way to the processor; the payment is to be written. -EALREADY as
+ * above. */
 int operation_want(struct txn *txn, struct payment *payment, const struct operation *operation);
 /* The same, of a void that nobody outside has asked for; one that is under way is enough. */
 int void_want(struct txn *txn, struct payment *payment);

@@ -1,8 +1,8 @@
 /* svc-payment: what is paid.
  *
- * Serves  oms.payment.v1.PaymentService                          payments.c, read.c
+ * Serves  oms.payment.v1.PaymentService                          authorize.c, payments.c, read.c
  *         oms.payment.v1.LedgerService                           ledger.c
- * Calls   the card processor: authorize, capture, void, refund   processor.c
+ * Calls   the card processor: authorize, capture, void, refund   processor.c, answers.c
  *         and query
  * Stores  payment, payment_operation                             book.c, by the table in machine.c
  *         overdue_round                                          deadlines.c

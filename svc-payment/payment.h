@@ -21,12 +21,20 @@ extern const struct migration payment_migrations[];
 
 /* --- the methods (spec.c has their tables) --- */
 
+/* authorize.c */
+rpc_batch authorize_payments;
 /* payments.c */
-rpc_unit authorize_payment, capture_payment, void_payment, refund_payment, resolve_operation;
+rpc_unit capture_payment, void_payment, refund_payment, resolve_operation;
 /* read.c */
 rpc_unit get_payment, list_payments;
 /* ledger.c */
 rpc_unit get_trial_balance, list_ledger_entries;
+
+/* --- payments.c: 0, or what the handler returns --- */
+
+int payment_check_id(struct rpc_call *call, const char *request_id);
+int payment_check_amount(struct rpc_call *call, const Money *amount, int64_t *ret_minor);
+int payment_fail_taken(struct rpc_call *call);
 
 /* --- read.c --- */
 
@@ -38,9 +46,21 @@ int payment_message(struct txn *txn, const char *payment_id, const char *owner, 
 extern const struct deliverer payment_deliverers[];
 
 /* Wants the operation carried out, behind those of the same payment. */
-int processor_want(struct txn *txn, enum operation_kind kind, const char *payment_id, const char *operation_id);
+struct errand {
+    enum operation_kind kind;
+    const char *payment_id, *operation_id;
+    const struct trace *trace; /* whose work it is; NULL: the unit's */
+};
+int processor_want(struct txn *txn, const struct errand *errands, size_t n);
 /* Wants to know whether the customer has acted. */
 int processor_look(struct txn *txn, const char *operation_id, int64_t delay_us);
+
+/* --- answers.c: what is understood of its answers, see struct outside --- */
+
+enum rpc_code answer_operation(struct arena *arena, int status, struct bytes body, const void *request, void *reply);
+enum rpc_code answer_move(struct arena *arena, int status, struct bytes body, const void *request, void *reply);
+enum rpc_code answer_void(struct arena *arena, int status, struct bytes body, const void *request, void *reply);
+enum rpc_code answer_query(struct arena *arena, int status, struct bytes body, const void *request, void *reply);
 
 /* --- deadlines.c: an operation without an answer, a customer who does not act --- */
 

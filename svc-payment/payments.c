@@ -1,8 +1,8 @@
-/* The commands and verbs on payments: they check and write what is wanted, and the processor is asked afterwards. Sums
- * count what is still under way, so that what is accepted stays within what there is whatever becomes of the rest. */
+/* The commands and verbs on payments that are there: they check and write what is wanted, and the processor is asked
+ * afterwards. Sums count what is still under way, so that what is accepted stays within what there is whatever becomes
+ * of the rest. */
 #include "svc-payment/book.h"
 
-#include "mesh/base/id.h"
 #include "mesh/base/money.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 /* --- checks --- */
 
 /* It is the idempotency key, and part of a path, at the processor. */
-static int check_id(struct rpc_call *call, const char *id)
+int payment_check_id(struct rpc_call *call, const char *id)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:";
     if (id[strspn(id, letters)] == '\0')
@@ -26,7 +26,7 @@ static int check_reason(struct rpc_call *call, const char *reason)
     return rpc_fail_field(call, "reason", "REASON_INVALID", "a reason is a code of A-Z, 0-9 and _");
 }
 
-static int check_amount(struct rpc_call *call, const Money *amount, int64_t *ret_minor)
+int payment_check_amount(struct rpc_call *call, const Money *amount, int64_t *ret_minor)
 {
     int64_t minor;
     int r = money_from_wire(amount, &minor);
@@ -75,69 +75,17 @@ static int open_payment(struct rpc_call *call, struct txn *txn, const char *paym
     return 0;
 }
 
-static int fail_taken(struct rpc_call *call, int r)
+int payment_fail_taken(struct rpc_call *call)
 {
-    if (r != -EALREADY)
-        return r;
     return rpc_fail_field(call, "request_id", "REQUEST_ID_REUSED", "another operation has this id");
 }
 
 static int want(struct rpc_call *call, struct txn *txn, struct payment *payment, const struct operation *operation)
 {
     int r = operation_want(txn, payment, operation);
-    return r < 0 ? fail_taken(call, r) : payment_write(txn, payment);
-}
-
-/* --- authorize --- */
-
-/* One that was declined or given up may be followed by another of the same order. */
-static int insert_payment(struct txn *txn, const struct payment *p, const char *token)
-{
-    int64_t n =
-        txn_exec(txn,
-                 "INSERT INTO payment (payment_id, order_id, customer_id, currency, amount_minor, "
-                 "authorized_minor, capturing_minor, captured_minor, refunding_minor, refunded_minor, "
-                 "authorize_state, voiding, payment_token, decline_reason, action_url, operations, "
-                 "open_operations, create_time_us, update_time_us, version) "
-                 "SELECT $1, $2, $3, $4, $5, 0, 0, 0, 0, 0, 1, 0, $6, '', '', 1, 0, $7, $7, 1 WHERE NOT EXISTS "
-                 "(SELECT 1 FROM payment WHERE order_id = $2 AND authorize_state NOT IN (3, 6) AND voiding < 2)",
-                 T(p->payment_id), T(p->order_id), T(p->customer_id), T(p->currency), I(p->amount_minor), T(token),
-                 I(txn->now_us));
-    if (n < 0)
-        return (int)n;
-    return n ? 0 : -EEXIST;
-}
-
-int authorize_payment(struct rpc_call *call, struct txn *txn, const void *in, void *out)
-{
-    const AuthorizePaymentRequest *req = in;
-    AuthorizePaymentResponse *ret = out;
-    struct payment p = { .order_id = req->order_id, .customer_id = req->customer_id };
-    int r = check_id(call, req->request_id);
-    if (r == 0)
-        r = check_amount(call, req->amount, &p.amount_minor);
-    if (r < 0)
-        return r;
-    char id[ID_MAX];
-    id_make(store_port(txn->store), "pay", id);
-    ret->payment_id = arena_copy(txn->arena, id, strlen(id));
-    if (!ret->payment_id)
-        return -ENOMEM;
-    p.payment_id = ret->payment_id;
-    p.currency = req->amount->currency_code;
-    r = insert_payment(txn, &p, req->payment_token);
-    if (r == -EEXIST)
-        return rpc_fail(call, RPC_ALREADY_EXISTS, "PAYMENT_EXISTS", "the order has a payment already");
-    if (r < 0)
-        return r;
-    r = operation_start(txn, &p,
-                        &(struct operation){ .place = 1,
-                                             .operation_id = req->request_id,
-                                             .kind = AUTHORIZE,
-                                             .state = INIT,
-                                             .amount_minor = p.amount_minor,
-                                             .reason = "" });
-    return fail_taken(call, r);
+    if (r == -EALREADY)
+        return payment_fail_taken(call);
+    return r < 0 ? r : payment_write(txn, payment);
 }
 
 /* --- capture and refund --- */
@@ -161,9 +109,9 @@ int capture_payment(struct rpc_call *call, struct txn *txn, const void *in, void
     const CapturePaymentRequest *req = in;
     struct payment payment;
     struct operation o = { .operation_id = req->request_id, .kind = CAPTURE, .reason = "" };
-    int r = check_id(call, req->request_id);
+    int r = payment_check_id(call, req->request_id);
     if (r == 0)
-        r = check_amount(call, req->amount, &o.amount_minor);
+        r = payment_check_amount(call, req->amount, &o.amount_minor);
     if (r == 0)
         r = open_payment(call, txn, req->payment_id, req->amount, &payment);
     if (r == 0)
@@ -177,11 +125,11 @@ int refund_payment(struct rpc_call *call, struct txn *txn, const void *in, void 
     RefundPaymentResponse *ret = out;
     struct payment payment;
     struct operation o = { .operation_id = req->request_id, .kind = REFUND, .reason = req->reason };
-    int r = check_id(call, req->request_id);
+    int r = payment_check_id(call, req->request_id);
     if (r == 0)
         r = check_reason(call, req->reason);
     if (r == 0)
-        r = check_amount(call, req->amount, &o.amount_minor);
+        r = payment_check_amount(call, req->amount, &o.amount_minor);
     if (r == 0)
         r = open_payment(call, txn, req->payment_id, req->amount, &payment);
     if (r < 0)
@@ -206,9 +154,10 @@ static int void_nothing(struct rpc_call *call, struct txn *txn, struct payment *
     o->state = SUCCEEDED;
     p->voiding = VOIDED;
     int r = operation_insert(txn, p, o);
-    if (r < 0)
-        return fail_taken(call, r);
-    r = payment_write(txn, p);
+    if (r == -EALREADY)
+        return payment_fail_taken(call);
+    if (r == 0)
+        r = payment_write(txn, p);
     return r < 0 ? r : payment_tell(txn, operation_event(VOID, SUCCEEDED), p, o);
 }
 
@@ -218,7 +167,7 @@ int void_payment(struct rpc_call *call, struct txn *txn, const void *in, void *o
     VoidPaymentResponse *ret = out;
     struct payment payment;
     struct operation undone, o = { .operation_id = req->request_id, .kind = VOID, .reason = "" };
-    int r = check_id(call, req->request_id);
+    int r = payment_check_id(call, req->request_id);
     if (r == 0)
         r = payment_open_operation(txn, req->operation_id, &payment, &undone);
     if (r < 0)

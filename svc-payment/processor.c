@@ -1,5 +1,4 @@
-/* What is said to the card processor, and what is understood of its answers: JSON over HTTP, each operation under its
- * own id as idempotency key.
+/* What is said to the card processor: JSON over HTTP, each operation under its own id as idempotency key.
  *
  * Operations on one payment stand in one queue, so that a void is said behind the authorize that it undoes. What has no
  * answer, or none that is understood, is said again under the same key, for ever: that is all the reconciling there
@@ -15,8 +14,6 @@
 
 #define TIMEOUT_US 5000000
 #define QUERY      "/processor/query"
-#define TEXT_MAX   128 /* of the processor's ids */
-#define URL_MAX    1024
 
 static const char *const methods[OPERATION_KINDS + 1] = {
     [AUTHORIZE] = "/processor/authorize",
@@ -33,21 +30,35 @@ static const char *const paths[OPERATION_KINDS + 1] = {
 
 /* --- wanting --- */
 
-static int want(struct txn *txn, const char *method, const char *key, const char *operation_id, int64_t due_us)
+static int fill(struct txn *txn, const char *method, const char *key, const char *operation_id,
+                struct command *ret_command)
 {
-    ProcessorRequest request = OMS__PAYMENT__V1__PROCESSOR_REQUEST__INIT;
-    request.operation_id = (char *)operation_id;
-    return outbox_add(txn, &(struct command){ PROCESSOR, method, key, &request.base, due_us });
+    ProcessorRequest *request = arena_message(txn->arena, &oms__payment__v1__processor_request__descriptor);
+    if (!request)
+        return -ENOMEM;
+    request->operation_id = (char *)operation_id;
+    *ret_command = (struct command){ PROCESSOR, method, key, &request->base, 0, NULL };
+    return 0;
 }
 
-int processor_want(struct txn *txn, enum operation_kind kind, const char *payment_id, const char *operation_id)
+int processor_want(struct txn *txn, const struct errand *errands, size_t n)
 {
-    return want(txn, methods[kind], payment_id, operation_id, 0);
+    struct command *commands = arena_alloc(txn->arena, n * sizeof(*commands));
+    int r = commands ? 0 : -ENOMEM;
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        const struct errand *e = &errands[i];
+        r = fill(txn, methods[e->kind], e->payment_id, e->operation_id, &commands[i]);
+        commands[i].trace = e->trace;
+    }
+    return r < 0 ? r : outbox_add_many(txn, commands, n);
 }
 
 int processor_look(struct txn *txn, const char *operation_id, int64_t delay_us)
 {
-    return want(txn, QUERY, operation_id, operation_id, txn->now_us + delay_us);
+    struct command command;
+    int r = fill(txn, QUERY, operation_id, operation_id, &command);
+    command.due_us = txn->now_us + delay_us;
+    return r < 0 ? r : outbox_add(txn, &command);
 }
 
 /* --- asking --- */
@@ -159,96 +170,6 @@ static int ask_query(struct txn *txn, const void *request, struct fetch *ret_fet
     return ret_fetch->path ? 0 : -ENOMEM;
 }
 
-/* --- understanding --- */
-
-/* The text of a member, in the arena; "": there is none, or a longer one. */
-static char *member_text(struct arena *arena, const json_t *object, const char *name, size_t max)
-{
-    const json_t *text = json_object_get(object, name);
-    size_t len = json_string_length(text);
-    char *copy = len && len <= max ? arena_copy(arena, json_string_value(text), len) : NULL;
-    return copy ? copy : "";
-}
-
-/* Whatever else stood there could be a person's. */
-static char *member_code(struct arena *arena, const json_t *object, const char *name, char *absent)
-{
-    char *code = member_text(arena, object, name, 64);
-    return code[0] && code[strspn(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0' ? code : absent;
-}
-
-static Oms__Payment__V1__Operation__State state_of(const json_t *json)
-{
-    static const struct {
-        const char *status;
-        enum operation_state state;
-    } states[] = { { "succeeded", SUCCEEDED }, { "declined", DECLINED }, { "requires_action", ACTION_REQUIRED } };
-    const char *status = json_string_value(json_object_get(json, "status"));
-    for (size_t i = 0; status && i < sizeof(states) / sizeof(states[0]); i++)
-        if (strcmp(states[i].status, status) == 0)
-            return (Oms__Payment__V1__Operation__State)states[i].state;
-    return 0;
-}
-
-static bool read_answer(struct arena *arena, const json_t *json, ProcessorAnswer *ret)
-{
-    ret->state = state_of(json);
-    ret->processor_ref = member_text(arena, json, "id", TEXT_MAX);
-    ret->action_url = member_text(arena, json, "action_url", URL_MAX);
-    if (ret->state == OPERATION_STATE(DECLINED))
-        ret->reason = member_code(arena, json, "reason", "DECLINED");
-    return ret->state != OPERATION_STATE(STATE_UNSPECIFIED);
-}
-
-/* The request itself was refused: it will be refused again. Who we are, and where we ask, is not the request. */
-static bool read_refusal(struct arena *arena, int status, const json_t *json, ProcessorAnswer *ret)
-{
-    if (status != 400 && status != 402 && status != 409 && status != 422)
-        return false;
-    ret->state = OPERATION_STATE(DECLINED);
-    ret->reason = member_code(arena, json, "error", "");
-    return ret->reason[0] != '\0';
-}
-
-static json_t *parse(struct bytes body)
-{
-    return json_loadb((const char *)body.data, body.len, JSON_REJECT_DUPLICATES, NULL);
-}
-
-static enum rpc_code understand_operation(struct arena *arena, int status, struct bytes body, const void *request,
-                                          void *reply)
-{
-    json_t *json = parse(body);
-    bool understood = status == 200 ? read_answer(arena, json, reply) : read_refusal(arena, status, json, reply);
-    json_decref(json);
-    return understood ? RPC_OK : RPC_UNAVAILABLE;
-}
-
-/* For a capture or a refund nobody has to act. */
-static enum rpc_code understand_move(struct arena *arena, int status, struct bytes body, const void *request,
-                                     void *reply)
-{
-    ProcessorAnswer *answer = reply;
-    enum rpc_code code = understand_operation(arena, status, body, request, reply);
-    return answer->state == OPERATION_STATE(ACTION_REQUIRED) ? RPC_UNAVAILABLE : code;
-}
-
-static enum rpc_code understand_query(struct arena *arena, int status, struct bytes body, const void *request,
-                                      void *reply)
-{
-    return status == 200 ? understand_operation(arena, status, body, request, reply) : RPC_UNAVAILABLE;
-}
-
-/* Money that was asked back must not stay held: a refusal is no answer. It is asked again, and a person hears of it
- * when it is overdue. */
-static enum rpc_code understand_void(struct arena *arena, int status, struct bytes body, const void *request,
-                                     void *reply)
-{
-    ProcessorAnswer *answer = reply;
-    enum rpc_code code = understand_query(arena, status, body, request, reply);
-    return answer->state == OPERATION_STATE(SUCCEEDED) ? code : RPC_UNAVAILABLE;
-}
-
 /* --- what it came to --- */
 
 static int tell_outcome(struct txn *txn, const struct outcome *outcome, enum operation_state state)
@@ -294,10 +215,10 @@ static int query_ended(struct txn *txn, const struct outcome *outcome)
     return operation_ended(txn, outcome);
 }
 
-static const struct outside authorize = { ask_authorize, understand_operation, TIMEOUT_US };
-static const struct outside move = { ask_move, understand_move, TIMEOUT_US };
-static const struct outside void_it = { ask_void, understand_void, TIMEOUT_US };
-static const struct outside query = { ask_query, understand_query, TIMEOUT_US };
+static const struct outside authorize = { ask_authorize, answer_operation, TIMEOUT_US };
+static const struct outside move = { ask_move, answer_move, TIMEOUT_US };
+static const struct outside void_it = { ask_void, answer_void, TIMEOUT_US };
+static const struct outside query = { ask_query, answer_query, TIMEOUT_US };
 
 #define ROW(method, outcome, outside) \
     { \

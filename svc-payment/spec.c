@@ -2,7 +2,7 @@
 #include "svc-payment/payment.h"
 
 static const struct rpc_method payment_methods[] = {
-    { "AuthorizePayment", .unit = authorize_payment },
+    { "AuthorizePayment", .batch = authorize_payments },
     { "CapturePayment", .unit = capture_payment },
     { "VoidPayment", .unit = void_payment },
     { "RefundPayment", .unit = refund_payment },

@@ -24,11 +24,11 @@ int __wrap_txn_query_values(struct txn *, struct rows *, const char *, const str
 int __wrap_txn_post_many_values(struct txn *, const char *, size_t, size_t, const struct value *);
 int __wrap_txn_query_many_values(struct txn *, struct rows *, const char *, size_t, size_t, const struct value *);
 
-/* What the runtime does now and then by itself is not the order's. */
+/* What the runtime does now and then by itself is not the order's, and what is then asked outside not the call's. */
 static void count(const char *sql)
 {
-    static const char *const own[] = { "lease",       "consumer_cursor", "log_head",
-                                       "FROM outbox", "UPDATE outbox",   "FROM event_log" };
+    static const char *const own[] = { "lease",         "consumer_cursor", "log_head",        "FROM outbox",
+                                       "UPDATE outbox", "FROM event_log",  "p.payment_token", "expire_us <= $1" };
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
         if (strstr(sql, own[i]))
             return;
@@ -148,14 +148,14 @@ START_TEST(reserving_many_lines_takes_as_many_statements_as_reserving_one)
 }
 END_TEST
 
-static Mesh__V1__DeliverRequest *delivery(int n)
+static Mesh__V1__DeliverRequest *delivery(const char *method, int n, ProtobufCMessage *(*request)(int i))
 {
     Mesh__V1__DeliverRequest *req = arena_message(&s.arena, &mesh__v1__deliver_request__descriptor);
     req->commands = arena_alloc(&s.arena, n * sizeof(*req->commands));
     for (int i = 0; i < n; i++) {
         Mesh__V1__Command *command = arena_message(&s.arena, &mesh__v1__command__descriptor);
-        struct bytes packed = arena_pack(&s.arena, &reservation(1 + i % 5)->base);
-        command->method = "/oms.inventory.v1.InventoryService/ReserveStock";
+        struct bytes packed = arena_pack(&s.arena, request(i));
+        command->method = (char *)method;
         command->request.data = (uint8_t *)packed.data;
         command->request.len = packed.len;
         req->commands[req->n_commands++] = command;
@@ -163,11 +163,22 @@ static Mesh__V1__DeliverRequest *delivery(int n)
     return req;
 }
 
+static ProtobufCMessage *some_reservation(int i)
+{
+    return &reservation(1 + i % 5)->base;
+}
+
+static Mesh__V1__DeliverRequest *reservations(int n)
+{
+    return delivery("/oms.inventory.v1.InventoryService/ReserveStock", n, some_reservation);
+}
+
 /* Each has its request id looked up and kept, twice, as every unit is run twice; the rest they share. */
 START_TEST(thirty_reservations_delivered_together_share_their_statements)
 {
     open_shop();
-    int one = cost(&order_process, "Deliver", delivery(1)), thirty = cost(&order_process, "Deliver", delivery(30));
+    int one = cost(&order_process, "Deliver", reservations(1)),
+        thirty = cost(&order_process, "Deliver", reservations(30));
     ck_assert_int_le(thirty, one + 29 * 2 * 2);
     shop_close(&s);
 }
@@ -207,7 +218,44 @@ START_TEST(creating_many_fulfilments_takes_as_many_statements_as_creating_one)
 }
 END_TEST
 
+static ProtobufCMessage *payment(int i)
+{
+    AuthorizePaymentRequest *req = arena_message(&s.arena, &oms__payment__v1__authorize_payment_request__descriptor);
+    req->request_id = fresh(&s);
+    req->order_id = req->request_id;
+    req->amount = money(&s, "GBP", 10, 0);
+    req->payment_token = "tok_ok";
+    return &req->base;
+}
+
+static int cost_of_payments(int n)
+{
+    static const char method[] = "/oms.payment.v1.PaymentService/AuthorizePayment";
+    counted = 0;
+    const struct asked *a =
+        ask_end(ask_begin_at(&s, "svc-payment", &order_process, "Deliver", delivery(method, n, payment)));
+    int cost = counted;
+    ck_assert_int_eq(a->code, RPC_OK);
+    ck_assert_uint_eq(((Mesh__V1__DeliverResponse *)a->reply)->n_outcomes, n);
+    world_run(s.world, 1000000);
+    return cost;
+}
+
+/* 64 rows are one statement, as 1 is. */
+START_TEST(authorizing_many_payments_takes_as_many_statements_as_authorizing_one)
+{
+    open_shop();
+    world_outside_down(s.world, "processor", true);
+    int one = cost_of_payments(1), many = cost_of_payments(64);
+    ck_assert_int_eq(many, one);
+    ck_assert_int_le(one, 14);
+    ck_assert_int_eq(NUMBER(&s, s.payment, "SELECT COUNT(*) FROM payment"), 65);
+    shop_close(&s);
+}
+END_TEST
+
 SUITE("statements", 60, placing_a_long_order_takes_as_many_statements_as_a_short_one,
       reserving_many_lines_takes_as_many_statements_as_reserving_one,
       thirty_reservations_delivered_together_share_their_statements,
-      creating_many_fulfilments_takes_as_many_statements_as_creating_one)
+      creating_many_fulfilments_takes_as_many_statements_as_creating_one,
+      authorizing_many_payments_takes_as_many_statements_as_authorizing_one)

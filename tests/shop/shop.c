@@ -116,7 +116,8 @@ static void done(struct outcall *call, const struct rpc_status *status)
     read_details(a);
 }
 
-struct asked *ask_begin(struct shop *s, const struct caller *who, const char *method, const void *request)
+struct asked *ask_begin_at(struct shop *s, const char *peer, const struct caller *who, const char *method,
+                           const void *request)
 {
     struct asked *a = arena_zalloc(&s->arena, sizeof(*a));
     const ProtobufCMethodDescriptor *found = NULL;
@@ -126,7 +127,7 @@ struct asked *ask_begin(struct shop *s, const struct caller *who, const char *me
     a->shop = s;
     a->type = found->output;
     a->call = (struct outcall){
-        .peer = services[i].peer,
+        .peer = peer ? peer : services[i].peer,
         .method = arena_printf(&s->arena, "/%s/%s", services[i].descriptor->name, method),
         .request = arena_pack(&s->arena, request),
         .timeout_us = 30000000,
@@ -137,6 +138,11 @@ struct asked *ask_begin(struct shop *s, const struct caller *who, const char *me
     struct port *port = node_port(s->client);
     port->call(port, &a->call);
     return a;
+}
+
+struct asked *ask_begin(struct shop *s, const struct caller *who, const char *method, const void *request)
+{
+    return ask_begin_at(s, NULL, who, method, request);
 }
 
 static bool is_done(void *arg)

@@ -57,6 +57,9 @@ struct asked {
 };
 /* method "PlaceOrder": its service is found by itself. The end comes while the world runs. */
 struct asked *ask_begin(struct shop *s, const struct caller *who, const char *method, const void *request);
+/* The same of a method that several processes have; NULL: as above. */
+struct asked *ask_begin_at(struct shop *s, const char *peer, const struct caller *who, const char *method,
+                           const void *request);
 /* Until it has ended. */
 const struct asked *ask_end(struct asked *a);
 const struct asked *ask(struct shop *s, const struct caller *who, const char *method, const void *request);

@@ -135,6 +135,39 @@ START_TEST(an_order_has_one_payment_until_that_is_declined_or_given_up)
 }
 END_TEST
 
+/* Those that wait become one transaction: each has an answer of its own. */
+START_TEST(of_many_at_once_each_is_judged_by_itself)
+{
+    enum { N = 40 };
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct asked *asked[N];
+        int accepted[N / 4] = { 0 };
+        shop_open(&s, seed);
+        captured("o0");
+        for (int i = 0; i < N; i++) {
+            AuthorizePaymentRequest *req = authorize_request("GBP", i % 4 == 3 ? 0 : 10, 0);
+            req->order_id = arena_printf(&s.arena, "o%d", i / 4);
+            asked[i] = ask_begin(&s, &order_process, "AuthorizePayment", req);
+        }
+        for (int i = 0; i < N; i++) {
+            ask_end(asked[i]);
+            if (i % 4 == 3)
+                ck_refused(asked[i], RPC_INVALID_ARGUMENT, "AMOUNT_NOT_POSITIVE", "amount");
+            else if (asked[i]->code != RPC_OK)
+                ck_refused(asked[i], RPC_ALREADY_EXISTS, "PAYMENT_EXISTS", "");
+            accepted[i / 4] += asked[i]->code == RPC_OK;
+        }
+        for (int i = 0; i < N / 4; i++)
+            ck_assert_int_eq(accepted[i], i > 0);
+        till_settle(&s);
+        ck_assert_int_eq(PAYMENTS, N / 4);
+        ck_assert_int_eq(processed(&s, "authorize"), N / 4);
+        ck_books(&s);
+        shop_close(&s);
+    }
+}
+END_TEST
+
 START_TEST(nobody_takes_the_id_of_somebody_elses_operation)
 {
     shop_open(&s, 1);
@@ -423,10 +456,11 @@ END_TEST
 SUITE("payments", 240, a_payment_is_authorized_captured_and_refunded,
       what_cannot_be_authorized_is_refused_and_nothing_is_stored,
       the_largest_amount_is_authorized_captured_and_refunded, a_repeat_is_the_same_payment_and_one_authorization,
-      an_order_has_one_payment_until_that_is_declined_or_given_up, nobody_takes_the_id_of_somebody_elses_operation,
-      a_capture_needs_an_authorization_that_is_large_enough, captures_are_partial_and_repeatable,
-      captures_at_once_never_exceed_what_is_authorized, a_capture_that_was_declined_leaves_room_for_another,
-      a_payment_has_so_many_operations_and_no_more, a_refund_stays_within_what_was_captured,
-      a_refunds_reason_is_a_code_and_its_currency_the_payments, refunds_at_once_never_exceed_what_was_captured,
-      a_refund_that_was_declined_may_be_tried_again, a_payment_is_found_by_its_order_and_only_by_whose_it_is,
+      an_order_has_one_payment_until_that_is_declined_or_given_up, of_many_at_once_each_is_judged_by_itself,
+      nobody_takes_the_id_of_somebody_elses_operation, a_capture_needs_an_authorization_that_is_large_enough,
+      captures_are_partial_and_repeatable, captures_at_once_never_exceed_what_is_authorized,
+      a_capture_that_was_declined_leaves_room_for_another, a_payment_has_so_many_operations_and_no_more,
+      a_refund_stays_within_what_was_captured, a_refunds_reason_is_a_code_and_its_currency_the_payments,
+      refunds_at_once_never_exceed_what_was_captured, a_refund_that_was_declined_may_be_tried_again,
+      a_payment_is_found_by_its_order_and_only_by_whose_it_is,
       payments_are_listed_newest_first_and_open_ones_by_themselves)
