@@ -18,7 +18,7 @@ simulate() {
 }
 
 if ! ninja -C build tests/sim/simulate > build/log || ! simulate; then
-    grep -hE 'error|^violation|died' build/log build/out 2> /dev/null | head -3
+    grep -hE ': error|^violation|died' build/log build/out 2> /dev/null | head -3
     echo "the code as it is does not pass"
     exit 1
 fi
