@@ -53,6 +53,8 @@ static void on_done(struct outcall *call, const struct rpc_status *status)
     struct arena arena;
 
     actor->asking = false;
+    if (actor->shop->closed)
+        return;
     if (actor->insists && may_change(status->code)) {
         actor_rest(actor, (int64_t)BACKOFF_US << (actor->attempts < 6 ? actor->attempts++ : 6));
         return;
@@ -130,11 +132,17 @@ void actor_init(struct actor *actor, struct shop *shop, int number, uint32_t rol
     strncpy(actor->caller.subject, subject, sizeof(actor->caller.subject) - 1);
 }
 
-void actor_finish(struct actor *actor)
+void actor_stop(struct actor *actor)
 {
     struct port *port = node_port(actor->shop->gateway);
 
     port->timer_stop(port, &actor->timer);
+}
+
+void actor_finish(struct actor *actor)
+{
+    assert(!actor->asking);
+    actor_stop(actor);
     free(actor->reply);
     free((void *)actor->request.data);
 }

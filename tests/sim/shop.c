@@ -77,9 +77,25 @@ bool shop_served(void *arg)
     return true;
 }
 
+static bool nobody_asks(void *arg)
+{
+    const struct shop *shop = arg;
+
+    for (size_t i = 0; i < shop->n_actors; i++)
+        if (shop->actors[i].asking)
+            return false;
+    return true;
+}
+
+/* Calls have deadlines, so that the last answer comes soon. */
 void shop_destroy(struct shop *shop)
 {
     follower_destroy(shop->follower);
+    shop->closed = true;
+    for (size_t i = 0; i < shop->n_actors; i++)
+        if (shop->actors[i].shop)
+            actor_stop(&shop->actors[i]);
+    world_until(shop->w, nobody_asks, shop, 60000000);
     for (size_t i = 0; i < shop->n_actors; i++)
         if (shop->actors[i].shop)
             actor_finish(&shop->actors[i]);

@@ -64,6 +64,7 @@ struct shop {
     size_t n_adjustments;
     int64_t price_minor[SHOP_SKUS]; /* the last that was acknowledged; each product has one person who reprices it */
     bool closing;                   /* nobody begins anything new */
+    bool closed;                    /* nobody acts any more, whatever is answered */
     struct actor *actors;
     size_t n_actors;
     struct follower *follower;
@@ -115,6 +116,8 @@ struct actor {
 
 void actor_init(struct actor *actor, struct shop *shop, int number, uint32_t roles, const char *subject,
                 void (*act)(struct actor *actor));
+/* It acts no more; what it has asked may still be answered. */
+void actor_stop(struct actor *actor);
 void actor_finish(struct actor *actor);
 /* Bytes stay the caller's until answered. insists: asked again until there is an answer that will not change. */
 void actor_ask(struct actor *actor, const char *peer, const char *method, struct bytes request, bool insists,
