@@ -56,16 +56,16 @@ def ship(order_id):
     listed = await_true("the parcel is to be packed", lambda: CLIENT.call(
         PARCEL + "ListFulfillments", {"orderId": order_id}, "warehouse:will")["fulfillments"])
     parcel = listed[0]["fulfillmentId"]
-    CLIENT.call(PARCEL + "PackFulfillment", {"requestId": new_id(), "fulfillmentId": parcel, "weightGrams": "700"}, "warehouse:will")
 
-    def handed_over():
+    def once_it_can(verb, reason, **more):
         try:
-            return CLIENT.call(PARCEL + "ShipFulfillment", {"requestId": new_id(), "fulfillmentId": parcel}, "warehouse:will")
+            return CLIENT.call(PARCEL + verb, {"requestId": new_id(), "fulfillmentId": parcel} | more, "warehouse:will")
         except Refused as e:
-            assert e.code == "FAILED_PRECONDITION", e
+            assert (e.code, e.reason) == ("FAILED_PRECONDITION", reason), e
             return None
 
-    await_true("it has its label", handed_over)
+    await_true("it has its address", lambda: once_it_can("PackFulfillment", "ADDRESS_NOT_THERE", weightGrams="700"))
+    await_true("it has its label", lambda: once_it_can("ShipFulfillment", "LABEL_NOT_THERE"))
     return parcel
 
 

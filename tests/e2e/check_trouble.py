@@ -153,7 +153,7 @@ def parcel_of(order_id):
 
 
 def ship(parcel):
-    MESH.ctl("shipment", "pack", parcel, "--weight", "800")
+    MESH.pack(parcel)
     await_true("it has its label", lambda: MESH.ask("shipment", "get", parcel)["fulfillment"]["trackingNumber"])
     MESH.ctl("shipment", "ship", parcel)
 
