@@ -222,7 +222,7 @@ static int fulfil(struct life *life)
         return r;
     if (rows.n == 0)
         return life_capture(life, life->order_id, life->due_minor);
-    request.request_id = operation_id(life, life->order_id, "fulfil");
+    request.request_id = operation_id(life, life->order_id, OPERATION_FULFIL);
     if (!request.request_id)
         return -ENOMEM;
     request.order_id = (char *)life->order_id;
@@ -245,7 +245,7 @@ static int stop_parcels(struct life *life)
     /* The order may be cancelled again after it was too late once. */
     request.request_id =
         arena_printf(life->txn->arena, "%s-cancel-%llu", life->order_id, (unsigned long long)life->version);
-    request.operation_id = operation_id(life, life->order_id, "fulfil");
+    request.operation_id = operation_id(life, life->order_id, OPERATION_FULFIL);
     if (!request.request_id || !request.operation_id)
         return -ENOMEM;
     step(life, STEP_FULFIL, UNDOING);

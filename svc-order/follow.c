@@ -4,6 +4,7 @@
 #include "mesh/base/money.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define TYPE(name) OMS__EVENT__V1__EVENT_TYPE__##name
 
@@ -62,12 +63,18 @@ static int read_sums(struct life *life, int32_t type, const PaymentChanged *payl
     return r;
 }
 
+/* Others may make payments in an order's name. */
+static bool asks_for_payment(const struct life *life)
+{
+    return life->steps[STEP_AUTHORIZE] != TODO;
+}
+
 static int apply_payment(struct txn *txn, const struct log_entry *entry, const void *in)
 {
     const PaymentChanged *payload = in;
     struct life life;
     int r = life_open(txn, payload->order_id, &life);
-    if (r <= 0 || payload->version <= life.payment_version)
+    if (r <= 0 || !asks_for_payment(&life) || payload->version <= life.payment_version)
         return r < 0 ? r : 0;
     r = read_sums(&life, entry->type, payload);
     if (r < 0)
@@ -94,6 +101,14 @@ static const struct consumed payment_events[] = {
 
 /* --- fulfilments --- */
 
+/* Others may send parcels in an order's name. */
+static bool is_asked_for(const FulfillmentChanged *payload)
+{
+    size_t n = strlen(payload->order_id);
+    return strncmp(payload->operation_id, payload->order_id, n) == 0 &&
+           strcmp(payload->operation_id + n, "-" OPERATION_FULFIL) == 0;
+}
+
 static int apply_fulfillment(struct txn *txn, const struct log_entry *entry, const void *in)
 {
     const FulfillmentChanged *payload = in;
@@ -104,7 +119,7 @@ static int apply_fulfillment(struct txn *txn, const struct log_entry *entry, con
     };
     struct life life;
     struct parcel parcel;
-    int r = life_open(txn, payload->order_id, &life);
+    int r = is_asked_for(payload) ? life_open(txn, payload->order_id, &life) : 0;
     if (r <= 0)
         return r;
     r = parcel_read(txn, payload->fulfillment_id, payload->location_id, payload->lines, payload->n_lines, &parcel);

@@ -42,6 +42,7 @@ int order_happened(struct txn *txn, const char *order_id, enum order_outcome out
                    const char *code);
 
 /* --- what follows, by enum order_action (commands.c) --- */
+#define OPERATION_FULFIL "fulfil" /* the operation's id is the order's, a dash, and this */
 int life_act(struct life *life, enum order_action action);
 /* Captures the amount for what the id names; nothing if the order is on account or the amount is zero. */
 int life_capture(struct life *life, const char *id, int64_t amount_minor);

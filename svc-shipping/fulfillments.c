@@ -33,6 +33,7 @@ static int tell_created(struct slice *slice, const CreateFulfillmentRequest *req
     created.lines = share->lines;
     created.carrier = CARRIER;
     created.version = 1;
+    created.operation_id = req->request_id;
     return manifest_event(slice->txn, standing_event(ALLOCATED), &created, &slice->events[slice->n_fulfillments]);
 }
 

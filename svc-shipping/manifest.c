@@ -107,6 +107,7 @@ int manifest_event(struct txn *txn, int32_t type, const Fulfillment *f, struct e
         .tracking_number = f->tracking_number,
         .promise_time_us = f->promise_time_us,
         .version = f->version,
+        .operation_id = f->operation_id,
     };
     *ret_event = (struct event){
         .type = type,

@@ -25,6 +25,7 @@ static void read_head(const struct rows *rows, size_t row, Fulfillment *f)
         .create_time_us = row_int(rows, row, 12),
         .update_time_us = row_int(rows, row, 13),
         .version = row_int(rows, row, 14),
+        .operation_id = (char *)row_text(rows, row, 15),
     };
 }
 

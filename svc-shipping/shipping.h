@@ -32,7 +32,8 @@ rpc_unit get_fulfillment, list_fulfillments, track_fulfillment;
 /* The same columns in the same order in every statement whose rows are read by fulfillments_read. */
 #define FULFILLMENT_COLUMNS \
     "f.fulfillment_id, f.order_id, f.customer_id, f.location_id, f.standing, f.lines, f.weight_grams, f.carrier, " \
-    "f.tracking_number, f.promise_time_us, f.delayed, f.exception, f.create_time_us, f.update_time_us, f.version "
+    "f.tracking_number, f.promise_time_us, f.delayed, f.exception, f.create_time_us, f.update_time_us, f.version, " \
+    "f.operation_id "
 enum { COLUMN_STANDING = 4, COLUMN_LINES, COLUMN_WEIGHT };
 /* The first n of the rows, with their lines. 0 or a negative errno of the store. */
 int fulfillments_read(struct txn *txn, const struct rows *rows, size_t n, Fulfillment ***ret_fulfillments);

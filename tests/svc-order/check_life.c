@@ -28,7 +28,7 @@ static void open_shop(uint64_t seed)
 }
 
 struct basket {
-    const char *token, *city;
+    const char *token /* NULL: on account */, *city;
     int64_t cups, mugs, posts;
 };
 
@@ -43,7 +43,8 @@ static const Order *place(const struct basket *basket)
     req->request_id = fresh(&s);
     req->currency_code = "GBP";
     req->channel = "web";
-    req->payment_token = (char *)basket->token;
+    req->payment_token = (char *)(basket->token ? basket->token : "");
+    req->customer_id = (char *)(basket->token ? "" : anna.subject);
     req->email = "anna@example.com";
     address->name = "Anna";
     address->city = (char *)(basket->city ? basket->city : "York");
@@ -57,7 +58,7 @@ static const Order *place(const struct basket *basket)
         line->quantity = wanted[i].quantity;
         req->lines[req->n_lines++] = line;
     }
-    return ((PlaceOrderResponse *)get(&s, &anna, "PlaceOrder", req))->order;
+    return ((PlaceOrderResponse *)get(&s, basket->token ? &anna : &erp, "PlaceOrder", req))->order;
 }
 
 static const Order *read(const char *order_id)
@@ -396,6 +397,82 @@ START_TEST(stuck_orders_are_listed_the_longest_first)
 }
 END_TEST
 
+/* --- somebody else's --- */
+
+static const struct caller stranger = { ROLE_BIT(MESH__V1__ROLE__SERVICE), "svc-gifts" };
+
+/* Another service sends a parcel in the name of an order. */
+static void send_foreign_parcel(const char *order_id, const char *location_id, int32_t line_place)
+{
+    CreateFulfillmentRequest req = OMS__SHIPPING__V1__CREATE_FULFILLMENT_REQUEST__INIT;
+    Share share = OMS__SHIPPING__V1__CREATE_FULFILLMENT_REQUEST__SHARE__INIT;
+    FulfillmentLine line = OMS__SHIPPING__V1__FULFILLMENT_LINE__INIT;
+    Share *shares[] = { &share };
+    FulfillmentLine *lines[] = { &line };
+    line.sku = "CUP";
+    line.place = line_place;
+    line.quantity = 2;
+    share.location_id = (char *)location_id;
+    share.lines = lines;
+    share.n_lines = 1;
+    req.request_id = fresh(&s);
+    req.order_id = (char *)order_id;
+    req.shares = shares;
+    req.n_shares = 1;
+    get(&s, &stranger, "CreateFulfillment", &req);
+    WRITE(&s, s.shipping,
+          "INSERT INTO shipment_address (order_id, subject, name, street1, street2, street3, street4, city, "
+          "postal_code, country) SELECT DISTINCT order_id, order_id, '', '', '', '', '', 'York', '', '' FROM "
+          "fulfillment WHERE TRUE ON CONFLICT (order_id) DO NOTHING");
+    send_parcels(order_id, location_id);
+}
+
+START_TEST(a_parcel_that_svc_order_has_not_asked_for_is_none_of_the_orders)
+{
+    open_shop(1);
+    const char *id = place(&(struct basket){ "tok_ok", NULL, 2, 0, 0 })->order_id;
+    AWAIT(id, CONFIRMED, .fulfillment_state = SENT_(ALLOCATED));
+    send_foreign_parcel(id, "L8", 0);
+    send_foreign_parcel(id, "L9", 7);
+    send_foreign_parcel("ord_nobodys", "L9", 0);
+    const Order *order = AWAIT(id, CONFIRMED, PAID(AUTHORIZED), SENT_(ALLOCATED));
+    ck_assert_int_eq(order->lines[0]->shipped, 0);
+    send_parcels(id, "L1");
+    order = AWAIT(id, COMPLETED, PAID(CAPTURED), SENT_(DELIVERED));
+    ck_assert_int_eq(order->lines[0]->shipped, 2);
+    ck_assert_int_eq(order->captured->units, 20);
+    shop_settle(&s);
+    ck_assert_int_eq(ON_HAND, 103);
+    shop_close(&s);
+}
+END_TEST
+
+static void pay_foreign(const char *order_id, const char *token)
+{
+    AuthorizePaymentRequest req = OMS__PAYMENT__V1__AUTHORIZE_PAYMENT_REQUEST__INIT;
+    req.request_id = fresh(&s);
+    req.order_id = (char *)order_id;
+    req.amount = money(&s, "GBP", 1, 0);
+    req.payment_token = (char *)token;
+    get(&s, &stranger, "AuthorizePayment", &req);
+    world_run(s.world, 5 * SECOND);
+}
+
+START_TEST(a_payment_that_svc_order_has_not_asked_for_is_none_of_the_orders)
+{
+    open_shop(1);
+    const char *id = place(&(struct basket){ NULL, NULL, 1, 0, 0 })->order_id;
+    AWAIT(id, CONFIRMED, PAID(ON_ACCOUNT), SENT_(ALLOCATED));
+    pay_foreign(id, "tok_declined");
+    pay_foreign(id, "tok_ok");
+    pay_foreign("ord_nobodys", "tok_ok");
+    AWAIT(id, CONFIRMED, PAID(ON_ACCOUNT), SENT_(ALLOCATED));
+    const char *paid = place(&(struct basket){ "tok_ok", NULL, 1, 0, 0 })->order_id;
+    AWAIT(paid, CONFIRMED, PAID(AUTHORIZED));
+    shop_close(&s);
+}
+END_TEST
+
 SUITE("life", 120, an_order_is_paid_when_it_ships_and_completed_when_it_is_there,
       each_parcel_is_captured_when_it_leaves_and_postage_with_the_first, what_needs_no_parcel_is_captured_at_once,
       a_customer_who_proves_himself_has_his_order, a_declined_card_rejects_the_order_and_gives_the_stock_back,
@@ -404,4 +481,6 @@ SUITE("life", 120, an_order_is_paid_when_it_ships_and_completed_when_it_is_there
       a_capture_that_is_refused_is_told_and_the_order_waits_for_staff,
       an_order_that_has_not_left_is_cancelled_and_voided, an_order_that_is_still_pending_is_cancelled,
       what_has_left_goes_on_and_the_rest_is_cancelled, a_lost_parcel_is_given_up_by_staff_and_paid_back,
-      only_the_owner_and_staff_may_cancel_or_ask, stuck_orders_are_listed_the_longest_first)
+      only_the_owner_and_staff_may_cancel_or_ask, stuck_orders_are_listed_the_longest_first,
+      a_parcel_that_svc_order_has_not_asked_for_is_none_of_the_orders,
+      a_payment_that_svc_order_has_not_asked_for_is_none_of_the_orders)
