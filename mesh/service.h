@@ -33,6 +33,7 @@ struct service_options {
     bool rerun_always;
     int64_t log_keep_us;  /* 0: 14 days */
     int64_t lease_ttl_us; /* 0: 5 s */
+    int64_t pace_us;      /* between commits under load; 0: none */
     const char *instance; /* who holds leases; NULL: made of chance */
 };
 

@@ -315,7 +315,7 @@ static void next_window(struct reader *reader)
     if (reader->end < reader->tail->n_entries)
         return reader_stop_at(reader, reader->tail->entries[reader->end]->type);
     reader->attempts = 0;
-    reader_resume(reader);
+    reader_go_on(reader);
 }
 
 /* A message may come twice or late: what was applied is passed over, and a gap means asking again from the cursor. */

@@ -13,7 +13,8 @@
 #define TAIL_METHOD         "/mesh.v1.LogService/Tail"
 #define SNAPSHOT_METHOD     "/mesh.v1.LogService/Snapshot"
 #define SNAPSHOT_TIMEOUT_US 30000000
-#define READER_ARENA        (64 << 20) /* a message unpacked, and its payloads */
+#define READER_ARENA        (64 << 20)  /* a message unpacked, and its payloads */
+#define WINDOW_BYTES        (128 << 10) /* what comes while a unit is away, for the next one */
 #define RETRY_FIRST_US      100000
 #define RETRY_LONGEST_US    5000000
 
@@ -33,6 +34,18 @@ static void forget_message(struct reader *reader)
     arena_init(&reader->arena, READER_ARENA);
     reader->tail = NULL;
     reader->page = NULL;
+}
+
+static void forget_incoming(struct reader *reader)
+{
+    for (struct arrival *a = atomic_exchange(&reader->arrivals, NULL), *next; a; a = next) {
+        next = a->next;
+        free(a);
+    }
+    free(reader->incoming);
+    reader->incoming = NULL;
+    reader->incoming_len = 0;
+    atomic_store(&reader->waiting, 0);
 }
 
 static void end_if_idle(struct consumers *all)
@@ -56,6 +69,7 @@ static void again(struct timer *timer)
 static void rest(struct reader *reader)
 {
     forget_message(reader);
+    forget_incoming(reader);
     if (reader->stopped_by) {
         reader->phase = READER_STOPPED;
         lease_release(&reader->lease);
@@ -121,13 +135,18 @@ static void ended(struct task *task);
 static bool got_message(struct outcall *call, struct bytes message)
 {
     struct reader *reader = OF(call, struct reader, call);
-    reader->incoming = malloc(message.len + 1);
-    if (!reader->incoming)
+    struct arrival *arrival = malloc(sizeof(*arrival) + message.len);
+    if (!arrival)
         abort();
-    memcpy(reader->incoming, message.data, message.len);
-    reader->incoming_len = message.len;
-    reader->port->post(reader->port, LANE_LOOP, &reader->came);
-    return call->timeout_us > 0; /* of a stream the next one waits until this one is applied */
+    arrival->len = message.len;
+    memcpy(arrival->data, message.data, message.len);
+    arrival->next = atomic_load(&reader->arrivals);
+    while (!atomic_compare_exchange_weak(&reader->arrivals, &arrival->next, arrival))
+        ;
+    size_t waiting = atomic_fetch_add(&reader->waiting, message.len) + message.len;
+    if (!arrival->next)
+        reader->port->post(reader->port, LANE_LOOP, &reader->came);
+    return waiting < WINDOW_BYTES;
 }
 
 static void call_done(struct outcall *call, const struct rpc_status *status)
@@ -145,6 +164,7 @@ static void call_done(struct outcall *call, const struct rpc_status *status)
 static void start_call(struct reader *reader, const char *method, const ProtobufCMessage *request, int64_t timeout_us)
 {
     forget_message(reader);
+    forget_incoming(reader);
     arena_finish(&reader->request_arena);
     arena_init(&reader->request_arena, 64 << 10);
     reader->calling = true;
@@ -193,33 +213,52 @@ void reader_begin(struct reader *reader)
 
 /* --- what comes --- */
 
-static void read_message(struct reader *reader)
-{
-    ProtobufCAllocator allocator = arena_protobuf(&reader->arena);
-    forget_message(reader);
-    if (reader->phase == READER_TAILING)
-        reader->tail = mesh__v1__tail_response__unpack(&allocator, reader->incoming_len, reader->incoming);
-    else
-        reader->page = mesh__v1__snapshot_response__unpack(&allocator, reader->incoming_len, reader->incoming);
-    free(reader->incoming);
-    reader->incoming = NULL;
-}
-
 static bool same_incarnation(const struct reader *reader)
 {
     const Mesh__V1__Position *position = reader->tail->position;
     return position && strcmp(position->incarnation, reader->cursor.at.incarnation) == 0;
 }
 
-static void came(struct task *task)
+/* Whatever has come by now is one unit's work. */
+static void take_tail(struct reader *reader)
 {
-    struct reader *reader = OF(task, struct reader, came);
-    read_message(reader);
-    if (reader->phase != READER_TAILING)
-        return; /* a page is looked at when its call has ended well */
+    ProtobufCAllocator allocator = arena_protobuf(&reader->arena);
+    forget_message(reader);
+    reader->tail = mesh__v1__tail_response__unpack(&allocator, reader->incoming_len, reader->incoming);
+    reader->incoming_len = 0;
+    if (atomic_exchange(&reader->waiting, 0) >= WINDOW_BYTES && reader->calling)
+        reader->port->resume(reader->port, &reader->call);
     if (!reader->tail || !same_incarnation(reader))
         return reader_restart(reader, "the tail is malformed", false);
     apply_tail(reader);
+}
+
+static void append(struct reader *reader, const struct arrival *arrival)
+{
+    reader->incoming = realloc(reader->incoming, reader->incoming_len + arrival->len + 1);
+    if (!reader->incoming)
+        abort();
+    memcpy(reader->incoming + reader->incoming_len, arrival->data, arrival->len);
+    reader->incoming_len += arrival->len;
+}
+
+static void came(struct task *task)
+{
+    struct reader *reader = OF(task, struct reader, came);
+    struct arrival *first = NULL, *next;
+    for (struct arrival *a = atomic_exchange(&reader->arrivals, NULL); a; a = next) {
+        next = a->next;
+        a->next = first;
+        first = a;
+    }
+    for (; first; first = next) {
+        next = first->next;
+        append(reader, first);
+        free(first);
+    }
+    /* A page is looked at when its call has ended well. */
+    if (reader->phase == READER_TAILING && !reader->applying)
+        take_tail(reader);
 }
 
 /* The cursor means nothing there any more, or what follows it is gone: the state itself is fetched. */
@@ -232,9 +271,18 @@ static bool wants_bootstrap(const struct reader *reader)
     return reader->phase == READER_PAGING && reader->code == RPC_INVALID_ARGUMENT && reader->cursor.page_token[0];
 }
 
+static bool take_page(struct reader *reader)
+{
+    if (reader->phase != READER_PAGING || reader->code != RPC_OK)
+        return false;
+    ProtobufCAllocator allocator = arena_protobuf(&reader->arena);
+    reader->page = mesh__v1__snapshot_response__unpack(&allocator, reader->incoming_len, reader->incoming);
+    return reader->page;
+}
+
 static void look_at_end(struct reader *reader)
 {
-    if (reader->phase == READER_PAGING && reader->code == RPC_OK && reader->page)
+    if (take_page(reader))
         return apply_page(reader);
     if (!wants_bootstrap(reader))
         return reader_restart(reader, reader->reason, false);
@@ -254,11 +302,12 @@ static void ended(struct task *task)
         look_at_end(reader);
 }
 
-void reader_resume(struct reader *reader)
+void reader_go_on(struct reader *reader)
 {
-    if (reader->over)
-        return look_at_end(reader);
-    reader->port->resume(reader->port, &reader->call);
+    if (reader->incoming_len > 0)
+        take_tail(reader);
+    else if (reader->over)
+        look_at_end(reader);
 }
 
 /* --- all of them --- */
@@ -326,7 +375,7 @@ void consumers_destroy(struct consumers *all)
         struct reader *reader = &all->readers[i];
         arena_finish(&reader->arena);
         arena_finish(&reader->request_arena);
-        free(reader->incoming);
+        forget_incoming(reader);
     }
     free(all->readers);
     free(all);

@@ -7,6 +7,8 @@
 #include "mesh/run/lease.h"
 #include "mesh/v1/log.pb-c.h"
 
+#include <stdatomic.h>
+
 #define PAGE_TOKEN_MAX 513
 
 #define OF(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
@@ -19,6 +21,13 @@ enum reader_phase {
     READER_ENDING,  /* call and unit come to their ends, then all begins again after the delay */
     READER_PAUSED,
     READER_STOPPED, /* by an event that this release does not know */
+};
+
+/* A message, on its way from the rpc lane to the loop lane. */
+struct arrival {
+    struct arrival *next;
+    size_t len;
+    uint8_t data[];
 };
 
 struct reader {
@@ -43,8 +52,10 @@ struct reader {
     /* The call. done and message come on the rpc lane and hop to the loop lane. */
     struct outcall call;
     struct arena request_arena;
-    bool calling, over; /* done is still to come · has come */
-    uint8_t *incoming;
+    bool calling, over;                 /* done is still to come · has come */
+    _Atomic(struct arrival *) arrivals; /* the last first */
+    atomic_size_t waiting;              /* bytes of what came and is not applied yet */
+    uint8_t *incoming;                  /* messages one behind the other: read together, they are one message */
     size_t incoming_len;
     struct task came, ended;
     enum rpc_code code;
@@ -69,8 +80,8 @@ struct reader {
 /* consumer.c */
 void reader_restart(struct reader *reader, const char *trouble, bool at_once);
 void reader_load(struct reader *reader);
-void reader_begin(struct reader *reader);  /* with the loaded cursor: the next page, or the tail */
-void reader_resume(struct reader *reader); /* the next message, please; or what its end means */
+void reader_begin(struct reader *reader); /* with the loaded cursor: the next page, or the tail */
+void reader_go_on(struct reader *reader); /* with what came meanwhile, or with what the end means */
 void reader_stop_at(struct reader *reader, int32_t type);
 
 /* apply.c */

@@ -14,7 +14,7 @@
 #define BATCH_MAX        64        /* commands in one call or one unit */
 #define BATCH_BYTES_MAX  (1 << 20) /* their requests */
 #define BATCHES_MAX      4         /* in flight per destination */
-#define FETCHES_MAX      64        /* the same of somebody outside, each with one command */
+#define FETCHES_MAX      256       /* the same of somebody outside, each with one command */
 #define READY_LOW        BATCH_MAX /* parcels: more are claimed below that */
 #define CLAIM_MAX        128       /* rows of one destination at once */
 #define DESTINATIONS_MAX 64

@@ -31,6 +31,7 @@ static struct option common_options[] = {
     { "drain-grace", OPTION_DURATION, "5s", "how long calls under way may take after that" },
     { "log-keep", OPTION_DURATION, "14d", "how long events can be read again" },
     { "lease-ttl", OPTION_DURATION, "5s", "how long a lease outlives its silent owner" },
+    { "commit-pace", OPTION_DURATION, "4ms", "how far apart commits are under load; longer: cheaper, and later" },
     { "instance", OPTION_TEXT, NULL, "who holds leases; by default made of chance" },
     { "restored", OPTION_FLAG, "false", "the store is put back from a backup: makes its log another one, and ends" },
     {},
@@ -126,6 +127,7 @@ static int open_service(struct process *p)
         .log_keep_us = config_number(p->tables, "log-keep"),
         .lease_ttl_us = config_number(p->tables, "lease-ttl"),
         .instance = text(p, "instance"),
+        .pace_us = config_number(p->tables, "commit-pace"),
     };
     return service_create(real_port(p->real), p->spec, &options, &p->service);
 }

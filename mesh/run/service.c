@@ -96,6 +96,7 @@ static int open_store(struct port *port, const struct service_spec *spec, const 
         .path = options->store_path,
         .vfs = options->vfs,
         .rerun_always = options->rerun_always,
+        .pace_us = options->pace_us,
     };
     int r = store_open(port, &store_options, ret_store);
     if (r == 0)

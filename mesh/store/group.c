@@ -1,7 +1,10 @@
-/* Many units in one commit: a savepoint each, one fsync for all, and only then their results.
+/* Many units in one commit: one fsync for all, and only then their results.
  *
- * A full or failing disk may take the whole transaction away in the middle of a unit. Then nothing of it has
- * happened, and its units are run again one by one: those that still fail are refused, the others are not. */
+ * Few units fail, and most of those before they have written anything, so that a group begins without savepoints: they
+ * cost a copy of each page that is written to. A unit that fails and has written makes the group be run again, with a
+ * savepoint for each. A full or failing disk may take the whole transaction away in the middle of a unit. Then
+ * nothing of it has happened, and its units are run again one by one: those that still fail are refused, the others
+ * are not. */
 #include "mesh/base/metrics.h"
 #include "mesh/base/say.h"
 #include "mesh/store/inside.h"
@@ -12,6 +15,8 @@
 #include <string.h>
 
 #define NOT_RUN              1
+#define SPOILT               2 /* a unit has failed and left something behind */
+#define LOST                 3 /* SQLite has rolled back the whole transaction by itself */
 #define COMPLAIN_INTERVAL_US 1000000
 
 #define COUNTER(n, h) \
@@ -22,6 +27,8 @@ static struct metric units_run = COUNTER("mesh_store_units_total", "Units of wor
 static struct metric units_failed = COUNTER("mesh_store_units_failed_total", "Units that did not commit.");
 static struct metric units_slow = COUNTER("mesh_store_slow_units_total", "Units that took longer than 5 ms.");
 static struct metric commits = COUNTER("mesh_store_commits_total", "Write transactions committed.");
+static struct metric groups_spoilt =
+    COUNTER("mesh_store_spoilt_groups_total", "Groups run again, as a unit failed after it had written.");
 static struct metric commits_failed = COUNTER("mesh_store_commits_failed_total", "Write transactions lost.");
 static struct metric unit_time = { .name = "mesh_store_unit_seconds",
                                    .help = "Time of a unit inside its transaction.",
@@ -51,6 +58,7 @@ static struct {
 struct group {
     struct store *store;
     struct inside inside;
+    bool savepoints;
     int64_t now_us;
     uint64_t log_seq; /* so far; each unit starts from its predecessor's */
     uint32_t touched;
@@ -84,13 +92,12 @@ static int attempt(struct group *g, struct unit **units, size_t n, int *results)
     return r == 0 ? txn->failed : r;
 }
 
-/* SQLite has rolled back the whole transaction by itself. */
 static bool is_lost(struct connection *c)
 {
     return sqlite3_get_autocommit(c->db);
 }
 
-/* In a savepoint of its own; the transaction may be lost afterwards. Negative: all of them have failed. */
+/* In a savepoint of its own; the transaction may be lost afterwards. */
 static int run_savepoint(struct group *g, struct unit **units, size_t n, int *results)
 {
     struct connection *c = g->inside.connection;
@@ -104,9 +111,22 @@ static int run_savepoint(struct group *g, struct unit **units, size_t n, int *re
     if (r < 0)
         connection_verb(c, ROLLBACK_TO);
     int released = connection_verb(c, RELEASE);
-    if (r == 0)
-        r = released;
+    return r < 0 ? r : released;
+}
 
+/* SPOILT: what it has written can only be undone with all the others have written. */
+static int run_bare(struct group *g, struct unit **units, size_t n, int *results)
+{
+    sqlite3 *db = g->inside.connection->db;
+    int64_t before = sqlite3_total_changes64(db);
+    int r = attempt(g, units, n, results);
+    return r < 0 && sqlite3_total_changes64(db) != before ? SPOILT : r;
+}
+
+/* Negative: all of them have failed, and the transaction may be lost. */
+static int run_units(struct group *g, struct unit **units, size_t n, int *results)
+{
+    int r = (g->savepoints ? run_savepoint : run_bare)(g, units, n, results);
     if (r == 0) {
         g->log_seq = g->inside.txn.log_seq;
         g->touched |= g->inside.txn.touched;
@@ -120,19 +140,21 @@ static int run_savepoint(struct group *g, struct unit **units, size_t n, int *re
 
 /* Takes the unit at i together with those behind it that want to be run as one. When that fails one of them may be the
  * reason, or only their number: the others shall not suffer from it. */
-static void run_batch(struct group *g, struct unit **units, size_t n, int *results, size_t i)
+static int run_batch(struct group *g, struct unit **units, size_t n, int *results, size_t i)
 {
     struct store *store = g->store;
     size_t taken = 0;
     for (size_t k = i; k < n; k++)
         if (results[k] == NOT_RUN && units[k]->gather == units[i]->gather && units[k]->group == units[i]->group)
             store->batch[taken++] = units[k];
-    int r = run_savepoint(g, store->batch, taken, store->batch_results);
-    for (size_t k = 0; r < 0 && taken > 1 && k < taken && !is_lost(&store->writer); k++)
-        run_savepoint(g, &store->batch[k], 1, &store->batch_results[k]);
+    int r = run_units(g, store->batch, taken, store->batch_results);
+    bool singly = r < 0 && taken > 1;
+    for (size_t k = 0; singly && r != SPOILT && k < taken && !is_lost(&store->writer); k++)
+        r = run_units(g, &store->batch[k], 1, &store->batch_results[k]);
     for (size_t k = i, at = 0; at < taken; k++)
         if (units[k] == store->batch[at])
             results[k] = store->batch_results[at++];
+    return r;
 }
 
 static void refuse_all(int *results, size_t n, int r)
@@ -162,31 +184,41 @@ static int commit(struct store *store)
     return r;
 }
 
-/* One transaction over all of them. 0: every unit has its result; -EAGAIN: it was lost on the way, nothing has
- * happened, and they must be run again singly. A single unit always gets its result. */
-static int commit_units(struct store *store, struct unit **units, size_t n, int *results)
+static int run_group(struct group *g, struct unit **units, size_t n, int *results)
+{
+    struct connection *c = g->inside.connection;
+    for (size_t i = 0; i < n; i++) {
+        if (results[i] != NOT_RUN)
+            continue;
+        int r = units[i]->gather ? run_batch(g, units, n, results, i) : run_units(g, &units[i], 1, &results[i]);
+        if (is_lost(c))
+            return LOST;
+        if (r == SPOILT)
+            return SPOILT;
+    }
+    return 0;
+}
+
+/* One transaction over all of them. 0: every unit has its result; LOST: nothing has happened, and they must be run
+ * again singly; SPOILT: the same, with savepoints, which a single unit may be, too. */
+static int commit_units(struct store *store, struct unit **units, size_t n, int *results, bool savepoints)
 {
     struct group g = { .store = store,
                        .inside.connection = &store->writer,
+                       .savepoints = savepoints,
                        .now_us = store->port->wall_us(store->port),
                        .log_seq = atomic_load(&store->log_seq) };
     for (size_t i = 0; i < n; i++)
         results[i] = NOT_RUN;
-
     int r = connection_verb(&store->writer, BEGIN_WRITE);
-    for (size_t i = 0; r == 0 && i < n; i++) {
-        if (results[i] != NOT_RUN)
-            continue;
-        if (units[i]->gather)
-            run_batch(&g, units, n, results, i);
-        else
-            run_savepoint(&g, &units[i], 1, &results[i]);
-        if (!is_lost(&store->writer))
-            continue;
-        if (n > 1)
-            return -EAGAIN;
-        r = results[i] < 0 ? results[i] : -EIO;
+    if (r == 0)
+        r = run_group(&g, units, n, results);
+    if (r == SPOILT || (r == LOST && n > 1)) {
+        connection_abandon(&store->writer);
+        return r;
     }
+    if (r == LOST)
+        r = results[0] < 0 ? results[0] : -EIO;
     if (r == 0)
         r = commit(store);
     if (r < 0) {
@@ -222,9 +254,15 @@ static void count_group(size_t n)
 
 void group_write(struct store *store, size_t n)
 {
-    int r = commit_units(store, store->group, n, store->results);
-    for (size_t i = 0; r == -EAGAIN && i < n; i++)
-        commit_units(store, &store->group[i], 1, &store->results[i]);
+    struct unit **units = store->group;
+    int *results = store->results;
+    int r = commit_units(store, units, n, results, store->options.rerun_always);
+    if (r == SPOILT) {
+        metric_add(&groups_spoilt, 1);
+        r = commit_units(store, units, n, results, true);
+    }
+    for (size_t i = 0; r == LOST && i < n; i++)
+        commit_units(store, &units[i], 1, &results[i], true);
     count_group(n);
     for (size_t i = 0; i < n; i++)
         tell(store->group[i], store->results[i]);

@@ -80,6 +80,8 @@ struct store {
     struct connection writer, reader;
     pthread_mutex_t lock; /* guards the queues and closing */
     struct queue writes, reads;
+    pthread_cond_t company; /* signalled when COMPANY units wait */
+    int64_t due_us;         /* when the next commit is due if nobody hurries; only the writer's lane */
     bool closing;
     _Atomic uint64_t log_seq; /* the head of what is committed; only the writer changes it */
     store_commit_hook *hook;

@@ -12,6 +12,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#define COMPANY 64 /* units that need not wait for more */
+#define BURST   16 /* commits that may come faster than pace_us */
+
 static void queue_init(struct queue *q, void (*run)(struct task *))
 {
     q->last = &q->first;
@@ -50,6 +53,8 @@ static void submit(struct store *store, struct queue *q, enum lane lane, struct 
     bool post = r == 0 && !q->posted;
     if (r == 0)
         queue_put(q, unit);
+    if (q == &store->writes && q->waiting == COMPANY)
+        pthread_cond_signal(&store->company);
     q->posted = q->posted || post;
     pthread_mutex_unlock(&store->lock);
 
@@ -57,6 +62,34 @@ static void submit(struct store *store, struct queue *q, enum lane lane, struct 
         unit->done(unit, r);
     if (post)
         store->port->post(store->port, lane, &q->task);
+}
+
+/* --- pacing: under load a commit that waits a little for company makes every unit cheaper ---
+ *
+ * Commits are due pace_us apart, on average: who has not committed for a while may do so BURST times at once, so that
+ * nobody who comes alone waits. A large company waits for nothing. */
+
+/* When a commit that wants to begin now may begin. */
+static int64_t pace(struct store *store, int64_t now_us)
+{
+    int64_t pace_us = store->options.pace_us, burst_us = BURST * pace_us;
+    int64_t due_us = store->due_us > now_us ? store->due_us : now_us;
+    store->due_us = due_us + pace_us < now_us + burst_us + pace_us ? due_us + pace_us : now_us + burst_us + pace_us;
+    return due_us - burst_us;
+}
+
+static void await_company(struct store *store)
+{
+    int64_t now_us = store->port->mono_us(store->port);
+    int64_t until_us = store->options.pace_us ? pace(store, now_us) : now_us;
+    if (until_us <= now_us)
+        return;
+    const struct timespec until = { until_us / 1000000, until_us % 1000000 * 1000 };
+    int r = 0;
+    pthread_mutex_lock(&store->lock);
+    while (store->writes.waiting < COMPANY && r == 0)
+        r = pthread_cond_timedwait(&store->company, &store->lock, &until);
+    pthread_mutex_unlock(&store->lock);
 }
 
 static size_t begin_task(struct store *store, struct queue *q, struct unit **units, size_t max)
@@ -80,6 +113,7 @@ static void end_task(struct store *store, struct queue *q, enum lane lane)
 static void write_task(struct task *task)
 {
     struct store *store = (struct store *)((char *)task - offsetof(struct store, writes.task));
+    await_company(store);
     size_t n = begin_task(store, &store->writes, store->group, store->options.max_group);
     if (n > 0)
         group_write(store, n);
@@ -180,6 +214,15 @@ static int open_inside(struct store *store)
     return r;
 }
 
+static void init_company(struct store *store)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&store->company, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
 int store_open(struct port *port, const struct store_options *options, struct store **ret_store)
 {
     struct store *store = calloc(1, sizeof(*store));
@@ -194,6 +237,7 @@ int store_open(struct port *port, const struct store_options *options, struct st
     store->options.max_group = options->max_group ? options->max_group : STORE_MAX_GROUP;
     store->options.rerun_always = options->rerun_always || (rerun && strcmp(rerun, "always") == 0);
     pthread_mutex_init(&store->lock, NULL);
+    init_company(store);
     queue_init(&store->writes, write_task);
     queue_init(&store->reads, read_task);
 
@@ -229,6 +273,7 @@ void store_close(struct store *store)
     connection_close(&store->writer);
     if (store->lock_fd >= 0)
         close(store->lock_fd);
+    pthread_cond_destroy(&store->company);
     pthread_mutex_destroy(&store->lock);
     free(store->group);
     free(store->batch);

@@ -58,6 +58,9 @@ struct store_options {
     const char *vfs;   /* NULL: the system's */
     size_t max_queued; /* write units waiting; 0: 4096 */
     size_t max_group;  /* units in one commit; 0: 512 */
+    /* How far apart commits are under load, so that more units share each; on the clock of CLOCK_MONOTONIC. 0: a
+     * commit begins as soon as the one before it has ended. */
+    int64_t pace_us;
     bool rerun_always; /* run every unit twice (MESH_RERUN=always) */
 };
 

@@ -417,6 +417,22 @@ START_TEST(a_consumer_can_take_all_entries_of_a_unit_at_once)
 }
 END_TEST
 
+START_TEST(what_comes_while_a_unit_is_away_is_the_next_units_work)
+{
+    begin(12);
+    pages.largest = 0;
+    pages.max = SIZE_MAX;
+    p.consumers[0].apply_all = hear_all;
+    pair_start(&p);
+    PAIR_AWAIT(&p, p.sender, RUNNING, 1);
+    pair_happen(&p, "a", 0, 3000);
+    PAIR_AWAIT(&p, p.sender, BY_TAIL, 3000);
+    ck_assert_uint_gt(pages.largest, 512); /* more than a message has */
+    ck_assert_uint_eq(state().position.seq, 3000);
+    pair_end(&p);
+}
+END_TEST
+
 START_TEST(what_cannot_be_applied_together_is_applied_alone)
 {
     hear_together(1);
@@ -445,4 +461,5 @@ SUITE("consumer", 280, events_are_applied_once_and_in_order, a_new_consumer_star
       a_snapshot_goes_on_after_a_crash_where_it_was, a_cursor_that_somebody_else_has_moved_is_read_again,
       a_consumer_that_lost_its_lease_applies_nothing, an_event_that_cannot_be_applied_is_never_passed_over,
       an_unknown_event_stops_the_consumer_until_a_release_knows_it, a_consumer_can_take_all_entries_of_a_unit_at_once,
-      what_cannot_be_applied_together_is_applied_alone, a_full_disk_delays_a_consumer_and_nothing_more)
+      what_comes_while_a_unit_is_away_is_the_next_units_work, what_cannot_be_applied_together_is_applied_alone,
+      a_full_disk_delays_a_consumer_and_nothing_more)
