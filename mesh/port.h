@@ -45,6 +45,9 @@ struct outcall {
     bool (*message)(struct outcall *call, struct bytes message);
     /* The end: code 0 or what went wrong. Exactly once, also after cancel. */
     void (*done)(struct outcall *call, const struct rpc_status *status);
+    /* Reserved for tools: a client's stream, whose first message the request is. The last one has left: rpc_core_send
+     * takes another (mesh/rpc/server.h). NULL: no stream of the client's. */
+    void (*taken)(struct outcall *call);
     void *impl;
 };
 

@@ -151,7 +151,7 @@ static bool message_came(struct outcall *out, struct bytes bytes)
     *call->last = message;
     call->last = &message->next;
     call->queued++;
-    call->held = call->queued >= STREAM_AHEAD;
+    call->held = !call->open && call->queued >= STREAM_AHEAD;
     bool more = !call->held;
     pthread_cond_signal(&call->client->changed);
     pthread_mutex_unlock(&call->client->lock);
@@ -178,6 +178,16 @@ static void call_done(struct outcall *out, const struct rpc_status *status)
     pthread_mutex_unlock(&client->lock);
 }
 
+/* rpc lane */
+static void message_left(struct outcall *out)
+{
+    struct client_call *call = call_of(out);
+    pthread_mutex_lock(&call->client->lock);
+    call->taken = true;
+    pthread_cond_signal(&call->client->changed);
+    pthread_mutex_unlock(&call->client->lock);
+}
+
 static void send_call(struct client_call *call)
 {
     struct client *client = call->client;
@@ -194,7 +204,8 @@ static void send_call(struct client_call *call)
                                                                  : 1000,
                                   .target_service = service && service[0] ? service : NULL,
                                   .message = message_came,
-                                  .done = call_done };
+                                  .done = call_done,
+                                  .taken = call->open ? message_left : NULL };
     trace_child(&client->port, NULL, &call->out.trace);
     rpc_core_call(client->core, &call->out);
 }
@@ -302,6 +313,39 @@ void client_stream(struct client *client, struct client_call *call)
 {
     call->stream = true;
     client_start(client, call);
+}
+
+void client_open_stream(struct client *client, struct client_call *call)
+{
+    call->open = true;
+    client_stream(client, call);
+}
+
+/* data NULL: no more. */
+static bool say_when_taken(struct client_call *call, struct bytes message)
+{
+    struct client *client = call->client;
+    pthread_mutex_lock(&client->lock);
+    while (!call->taken && !call->ended)
+        pthread_cond_wait(&client->changed, &client->lock);
+    bool alive = !call->ended;
+    call->taken = false;
+    call->open = message.data != NULL;
+    pthread_mutex_unlock(&client->lock);
+    if (alive)
+        rpc_core_send(client->core, &call->out, message);
+    return alive;
+}
+
+bool client_say(struct client_call *call, struct bytes message)
+{
+    static const uint8_t nothing;
+    return say_when_taken(call, message.data ? message : (struct bytes){ &nothing, 0 });
+}
+
+void client_say_end(struct client_call *call)
+{
+    say_when_taken(call, (struct bytes){ 0 });
 }
 
 int client_next(struct client_call *call, struct bytes *ret_message)

@@ -39,7 +39,7 @@ struct client_call {
     int64_t start_us;
     size_t queued;
     unsigned attempts;
-    bool stream, held, ended;
+    bool stream, open, taken, held, ended;
 };
 void client_start(struct client *client, struct client_call *call);
 /* The next unary call that ended, waiting for it; NULL when none is under way. One that met UNAVAILABLE is tried again
@@ -57,5 +57,11 @@ enum rpc_code client_unary(struct client *client, struct client_call *call, cons
  * the call. */
 void client_stream(struct client *client, struct client_call *call);
 int client_next(struct client_call *call, struct bytes *ret_message);
+/* The same, where the client streams, too; the request is its first message. Replies are kept as they come until
+ * client_say_end, so whoever says much at once has to know how much may come back. */
+void client_open_stream(struct client *client, struct client_call *call);
+/* The next message, when the one before it has left. False: the stream has ended, client_next tells why. */
+bool client_say(struct client_call *call, struct bytes message);
+void client_say_end(struct client_call *call);
 /* Ends the stream early: client_next goes on until it says 0. */
 void client_cancel(struct client_call *call);

@@ -265,8 +265,9 @@ static const struct command commands[] = {
       "Calls any method, which it learns from the server by reflection.\n\n"
       "METHOD is package.Service/Method. The request is JSON, from the argument or from stdin (-); {} if there is "
       "none.\n"
-      "Every message of a stream is printed on a line of its own. --service says which process is meant where several\n"
-      "serve the same method, as they do health.",
+      "A method whose client streams takes several, one after the other. Every message of a stream is printed on a\n"
+      "line of its own. --service says which process is meant where several serve the same method, as they do "
+      "health.",
       run_call, NULL, 1, 2 },
     { "list", "[SERVICE]", "Lists the server's services, or one's methods, by reflection.", run_list, NULL, 0, 1 },
     { "describe", "SYMBOL", "Shows a service, method, message or enum, by reflection.", run_describe, NULL, 1, 1 },

@@ -4,6 +4,7 @@
 #include "omsctl/commands.h"
 #include "omsctl/load.h"
 #include "omsctl/order.h"
+#include "omsctl/order_send.h"
 #include "omsctl/retail.h"
 
 #include <errno.h>
@@ -12,6 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#define SETTLE_US       60000000 /* how long orders may stay PENDING before they are shown so */
+#define SETTLE_PAUSE_US 200000
 
 struct country {
     const char *name;
@@ -20,8 +25,8 @@ struct country {
 };
 
 struct placed {
-    bool ok;
     const char *order_id, *refusal; /* why the server refused it */
+    bool ok;                        /* read back: */
     Oms__Order__V1__Order__State state;
     int64_t minor; /* the server's total */
 };
@@ -32,58 +37,101 @@ struct import {
     struct retail_day day;
     struct placed *placed; /* one per invoice */
     struct country *countries;
-    size_t n_countries, accepted_lines;
-    struct load_result result;
+    size_t n_countries, accepted_lines, n_placed;
+    size_t *pending; /* invoices to be read back */
 };
 
-static struct bytes place_request(void *arg, size_t i, struct arena *arena)
+static void fill_order(void *arg, size_t i, struct arena *arena, NewOrder *ret_order)
 {
     const struct import *import = arg;
     const struct retail_invoice *invoice = &import->day.invoices[i];
     const struct retail_line *first = invoice->first;
-    PlaceOrderRequest request = OMS__ORDER__V1__PLACE_ORDER_REQUEST__INIT;
-    Oms__Order__V1__Address address = OMS__ORDER__V1__ADDRESS__INIT;
     PlaceOrderLine *lines = arena_alloc(arena, invoice->n * sizeof(*lines));
-    request.lines = arena_alloc(arena, invoice->n * sizeof(*request.lines));
-    request.n_lines = invoice->n;
+    ret_order->lines = arena_alloc(arena, invoice->n * sizeof(*ret_order->lines));
+    ret_order->n_lines = invoice->n;
     for (size_t j = 0; j < invoice->n; j++) {
         const struct retail_line *line = import->day.sold[invoice->at + j];
         oms__order__v1__place_order_request__line__init(&lines[j]);
         lines[j].sku = (char *)line->code;
         lines[j].quantity = line->quantity;
         lines[j].unit_price = money_to_wire(arena, line->price_minor, RETAIL_CURRENCY);
-        request.lines[j] = &lines[j];
+        ret_order->lines[j] = &lines[j];
     }
-    request.request_id = arena_printf(arena, "invoice:%s", first->invoice);
-    request.customer_id = (char *)first->customer;
-    request.currency_code = (char *)RETAIL_CURRENCY;
-    request.channel = (char *)RETAIL_CHANNEL;
-    request.external_id = (char *)first->invoice;
-    request.place_time_us = first->time_us;
-    request.wait = true; /* part of the body: the same in every run, or the request id would not fit it */
-    address.country = (char *)first->country;
-    request.ship_to = &address;
-    return arena_pack(arena, &request.base);
+    ret_order->customer_id = (char *)first->customer;
+    ret_order->currency_code = (char *)RETAIL_CURRENCY;
+    ret_order->channel = (char *)RETAIL_CHANNEL;
+    ret_order->external_id = (char *)first->invoice;
+    ret_order->place_time_us = first->time_us;
+    ret_order->ship_to = arena_message(arena, &oms__order__v1__address__descriptor);
+    ret_order->ship_to->country = (char *)first->country;
 }
 
-static void place_ended(void *arg, size_t i, const struct client_call *call)
+/* An invoice that was placed before has its order, and counts as placed. */
+static void placed_or_refused(void *arg, size_t i, const ImportResult *result)
 {
     struct import *import = arg;
     struct placed *placed = &import->placed[i];
-    struct arena *arena = &import->ctl->arena;
-    ProtobufCAllocator allocator = arena_protobuf(arena);
-    Oms__Order__V1__PlaceOrderResponse *reply =
-        call->status.code == RPC_OK
-            ? oms__order__v1__place_order_response__unpack(&allocator, call->reply.len, call->reply.data)
-            : NULL;
-    placed->ok =
-        reply && reply->order && reply->order->total && money_from_wire(reply->order->total, &placed->minor) == 0;
-    if (placed->ok) {
-        placed->order_id = reply->order->order_id;
-        placed->state = reply->order->state;
-        return;
+    if (result->order_id[0]) {
+        placed->order_id = result->order_id;
+        import->n_placed++;
+    } else if (result->refusal) {
+        placed->refusal = arena_printf(&import->ctl->arena, "%s: %s%s%s%s", result->refusal->reason,
+                                       result->refusal->message, result->refusal->field[0] ? " (" : "",
+                                       result->refusal->field, result->refusal->field[0] ? ")" : "");
     }
-    placed->refusal = status_line(arena, &call->status);
+}
+
+/* --- what became of them, read back once they have left PENDING --- */
+
+static struct bytes read_request(void *arg, size_t i, struct arena *arena)
+{
+    const struct import *import = arg;
+    Oms__Order__V1__GetOrderRequest request = OMS__ORDER__V1__GET_ORDER_REQUEST__INIT;
+    request.order_id = (char *)import->placed[import->pending[i]].order_id;
+    return arena_pack(arena, &request.base);
+}
+
+static void read_ended(void *arg, size_t i, const struct client_call *call)
+{
+    struct import *import = arg;
+    struct placed *placed = &import->placed[import->pending[i]];
+    ProtobufCAllocator allocator = arena_protobuf(&import->ctl->arena);
+    Oms__Order__V1__GetOrderResponse *reply =
+        call->status.code == RPC_OK
+            ? oms__order__v1__get_order_response__unpack(&allocator, call->reply.len, call->reply.data)
+            : NULL;
+    if (!reply || !reply->order || !reply->order->total || money_from_wire(reply->order->total, &placed->minor) < 0)
+        return;
+    placed->ok = true;
+    placed->state = reply->order->state;
+}
+
+static size_t list_pending(struct import *import)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < import->day.n_invoices; i++) {
+        const struct placed *placed = &import->placed[i];
+        if (placed->order_id && (!placed->ok || placed->state == OMS__ORDER__V1__ORDER__STATE__PENDING))
+            import->pending[n++] = i;
+    }
+    return n;
+}
+
+static int read_back(struct import *import)
+{
+    struct load load = { .what = "orders read back",
+                         .method = ORDER_METHOD("GetOrder"),
+                         .request = read_request,
+                         .ended = read_ended,
+                         .arg = import };
+    for (int64_t left_us = SETTLE_US; (load.n = list_pending(import)) > 0; left_us -= SETTLE_PAUSE_US) {
+        struct load_result result = load_run(import->ctl, &load);
+        if (result.exit == CTL_UNREACHED || left_us <= 0)
+            return result.exit;
+        if (list_pending(import) > 0)
+            nanosleep(&(struct timespec){ .tv_nsec = SETTLE_PAUSE_US * 1000 }, NULL);
+    }
+    return CTL_OK;
 }
 
 static int by_name(const void *a, const void *b)
@@ -161,12 +209,12 @@ static json_t *report(const struct import *import)
                                                     "lines", (json_int_t)invoice->n, "minor", (json_int_t)p->minor));
     }
     each_refused(import, refused_json, refused);
-    return json_pack(
-        "{s:s, s:s, s:{s:I, s:I, s:I}, s:{s:I, s:I}, s:o, s:o, s:o}", "day", import->date, "currency", RETAIL_CURRENCY,
-        "lines", "read", (json_int_t)import->day.n_lines, "accepted", (json_int_t)import->accepted_lines, "refused",
-        (json_int_t)(import->day.n_lines - import->accepted_lines), "invoices", "placed",
-        (json_int_t)import->result.accepted, "refused", (json_int_t)(import->day.n_invoices - import->result.accepted),
-        "countries", countries, "orders", orders, "refusedLines", refused);
+    return json_pack("{s:s, s:s, s:{s:I, s:I, s:I}, s:{s:I, s:I}, s:o, s:o, s:o}", "day", import->date, "currency",
+                     RETAIL_CURRENCY, "lines", "read", (json_int_t)import->day.n_lines, "accepted",
+                     (json_int_t)import->accepted_lines, "refused",
+                     (json_int_t)(import->day.n_lines - import->accepted_lines), "invoices", "placed",
+                     (json_int_t)import->n_placed, "refused", (json_int_t)(import->day.n_invoices - import->n_placed),
+                     "countries", countries, "orders", orders, "refusedLines", refused);
 }
 
 static int write_report(const struct import *import)
@@ -202,7 +250,7 @@ static void show_tables(const struct import *import)
         TABLE_ROW(table, c->name, text_number(arena, (int64_t)c->orders), text_number(arena, (int64_t)c->lines), sum);
     }
     printf("%s: %zu of %zu lines in %zu orders\n\n", import->date, import->accepted_lines, import->day.n_lines,
-           import->result.accepted);
+           import->n_placed);
     table_show(table, "no order was placed");
     putchar('\n');
     table = table_create(refused_heads);
@@ -219,20 +267,19 @@ int run_order_import(struct ctl *ctl)
     if (retail_read(&ctl->arena, path, import.date, &import.day) < 0 || !cli_client(ctl))
         return CTL_USAGE;
     import.placed = arena_zalloc(&ctl->arena, (import.day.n_invoices + 1) * sizeof(*import.placed));
-    struct load load = { .what = "orders",
-                         .method = ORDER_METHOD("PlaceOrder"),
-                         .n = import.day.n_invoices,
-                         .request = place_request,
-                         .ended = place_ended,
-                         .arg = &import };
-    import.result = load_run(ctl, &load);
+    import.pending = arena_zalloc(&ctl->arena, (import.day.n_invoices + 1) * sizeof(*import.pending));
+    int sent = order_send(&(struct order_sending){
+        .ctl = ctl, .n = import.day.n_invoices, .order = fill_order, .ended = placed_or_refused, .arg = &import });
+    int read = sent == CTL_UNREACHED ? sent : read_back(&import);
     sum_countries(&import);
     if (ctl->json)
         show_json(report(&import));
     else
         show_tables(&import);
     int exit = write_report(&import);
-    if (exit != CTL_OK || import.result.exit == CTL_UNREACHED)
-        return exit != CTL_OK ? exit : CTL_UNREACHED;
+    if (exit == CTL_OK)
+        exit = sent != CTL_OK ? sent : read;
+    if (exit != CTL_OK)
+        return exit;
     return import.accepted_lines < import.day.n_lines ? CTL_PARTLY : CTL_OK;
 }

@@ -127,23 +127,38 @@ static int parse_method(struct arena *arena, const char *text, const char **ret_
     return 0;
 }
 
-static json_t *read_request(struct ctl *ctl)
+/* JSON documents, one after the other, as an array; NULL after one clear line. */
+static json_t *parse_requests(const char *text, size_t len)
 {
+    json_t *requests = json_array();
     json_error_t error;
-    if (ctl->n_args < 2)
-        return json_object();
-    json_t *json;
-    if (strcmp(ctl->args[1], "-") == 0) {
-        char *text = malloc(STDIN_MAX);
-        size_t n = text ? fread(text, 1, STDIN_MAX, stdin) : 0;
-        json = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
-        free(text);
-    } else {
-        json = json_loads(ctl->args[1], JSON_REJECT_DUPLICATES, &error);
+    for (size_t at = 0; at < len; at += (size_t)error.position) {
+        at += strspn(text + at, " \t\r\n");
+        if (at == len)
+            break;
+        json_t *json = json_loadb(text + at, len - at, JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK, &error);
+        if (!json) {
+            cli_usage("the request is no JSON: %s (line %d, column %d)", error.text, error.line, error.column);
+            json_decref(requests);
+            return NULL;
+        }
+        json_array_append_new(requests, json);
     }
-    if (!json)
-        cli_usage("the request is no JSON: %s (line %d, column %d)", error.text, error.line, error.column);
-    return json;
+    return requests;
+}
+
+static json_t *read_requests(struct ctl *ctl)
+{
+    const char *given = ctl->n_args < 2 ? "{}" : ctl->args[1];
+    if (strcmp(given, "-") != 0)
+        return parse_requests(given, strlen(given));
+    char *text = malloc(STDIN_MAX + 1);
+    size_t n = text ? fread(text, 1, STDIN_MAX, stdin) : 0;
+    if (text)
+        text[n] = '\0';
+    json_t *requests = parse_requests(text, n);
+    free(text);
+    return requests;
 }
 
 static void show_reply(struct ctl *ctl, const struct schema *schema, const struct schema_method *method,
@@ -162,12 +177,30 @@ static void show_reply(struct ctl *ctl, const struct schema *schema, const struc
     json_decref(json);
 }
 
-static int send_call(struct ctl *ctl, const struct schema *schema, const struct schema_method *method,
-                     struct bytes request)
+struct requests {
+    struct bytes *packed;
+    size_t n;
+};
+
+static void start_call(struct ctl *ctl, const struct schema_method *method, const struct requests *requests,
+                       struct client_call *call)
 {
-    struct client_call call = { .method = method->full_name, .request = request };
-    if (method->server_streaming) {
-        client_stream(ctl->client, &call);
+    if (!method->client_streaming) {
+        client_stream(ctl->client, call);
+        return;
+    }
+    client_open_stream(ctl->client, call);
+    for (size_t i = 1; i < requests->n && client_say(call, requests->packed[i]);)
+        i++;
+    client_say_end(call);
+}
+
+static int send_call(struct ctl *ctl, const struct schema *schema, const struct schema_method *method,
+                     const struct requests *requests)
+{
+    struct client_call call = { .method = method->full_name, .request = requests->packed[0] };
+    if (method->server_streaming || method->client_streaming) {
+        start_call(ctl, method, requests, &call);
         for (struct bytes message; client_next(&call, &message);)
             show_reply(ctl, schema, method, message);
     } else {
@@ -181,20 +214,33 @@ static int send_call(struct ctl *ctl, const struct schema *schema, const struct 
     return exit;
 }
 
+static int transcode(const struct schema *schema, const struct schema_method *method, const json_t *json,
+                     struct requests *ret_requests)
+{
+    for (; ret_requests->n < json_array_size(json); ret_requests->n++) {
+        char *error = NULL;
+        if (schema_from_json(schema, method->input, json_array_get(json, ret_requests->n),
+                             &ret_requests->packed[ret_requests->n], &error) == 0)
+            continue;
+        cli_usage("the request is no %s: %s", method->input, error ? error : "");
+        free(error);
+        return -EINVAL;
+    }
+    return 0;
+}
+
 static int transcode_and_send(struct ctl *ctl, const struct schema *schema, const char *path, const json_t *json)
 {
     const struct schema_method *method = schema_method(schema, path, strlen(path));
+    size_t n = json_array_size(json);
     if (!method)
         return cli_usage("the server has no method %s; omsctl list SERVICE shows what it has", path + 1);
-    struct bytes request;
-    char *error = NULL;
-    if (schema_from_json(schema, method->input, json, &request, &error) < 0) {
-        cli_usage("the request is no %s: %s", method->input, error ? error : "");
-        free(error);
-        return CTL_USAGE;
-    }
-    int exit = send_call(ctl, schema, method, request);
-    free((void *)request.data);
+    if (n == 0 || (n > 1 && !method->client_streaming))
+        return cli_usage("%s takes %s", path + 1, n ? "one request" : "a request");
+    struct requests requests = { .packed = arena_alloc(&ctl->arena, n * sizeof(*requests.packed)) };
+    int exit = transcode(schema, method, json, &requests) < 0 ? CTL_USAGE : send_call(ctl, schema, method, &requests);
+    while (requests.n > 0)
+        free((void *)requests.packed[--requests.n].data);
     return exit;
 }
 
@@ -203,7 +249,7 @@ int run_call(struct ctl *ctl)
     const char *path, *service;
     if (parse_method(&ctl->arena, ctl->args[0], &path, &service) < 0)
         return cli_usage("a method is package.Service/Method, not '%s'", ctl->args[0]);
-    json_t *json = read_request(ctl);
+    json_t *json = read_requests(ctl);
     if (!json)
         return CTL_USAGE;
     FileSet set;

@@ -18,12 +18,23 @@ extern const struct migration order_migrations[];
 
 /* place.c */
 rpc_unit place_order, replay_place_order, settle_place_order;
+/* import.c */
+rpc_unit import_orders;
 /* cancel.c */
 rpc_unit cancel_order, replay_cancel_order, settle_cancel_order;
 /* read.c */
 rpc_unit get_order, list_orders;
 /* explain.c */
 rpc_unit explain_order, list_stuck_orders;
+
+/* --- placing.c: a new order, in the transaction of whoever has it --- */
+
+struct placed_order {
+    const char *order_id; /* in the transaction's arena; of a refused one: of the order that has its number, or NULL */
+    int64_t total_minor;
+};
+/* 0; -EPROTO: refused, nothing is written and the call has the error; or a negative errno of the store. */
+int order_place(struct rpc_call *call, struct txn *txn, const NewOrder *order, struct placed_order *ret_placed);
 
 /* --- cancel.c: verbs, which people ask for and a state may not know --- */
 

@@ -41,6 +41,14 @@ const char *rpc_owner(const struct rpc_call *call)
     return caller_is(&call->caller, MESH__V1__ROLE__CUSTOMER) && *call->caller.subject ? call->caller.subject : NOBODY;
 }
 
+const struct rpc_refusal *rpc_item_refused(const struct rpc_call *call, size_t index)
+{
+    const struct spoiled *spoiled = call->spoiled;
+    while (spoiled && spoiled->index != index)
+        spoiled = spoiled->next;
+    return spoiled ? &spoiled->refusal : NULL;
+}
+
 int64_t rpc_time_left_us(const struct rpc_call *call)
 {
     if (call->deadline_us == 0)

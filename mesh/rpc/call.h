@@ -1,5 +1,5 @@
 /* What a call and a dispatcher are, for the files that make them up: dispatch.c (in and out), stages.c (from one lane
- * to the next), stream.c, park.c (waiting for the log), idempotency.c, error.c.
+ * to the next), stream.c, chunks.c, park.c (waiting for the log), idempotency.c, error.c.
  *
  * A call is owned by one lane at a time, and handed on with the task or unit it is in. Only hold is
  * looked at by others; who takes a waiting call out of its hold owns it from then on. */
@@ -70,6 +70,11 @@ struct rpc_call {
     struct arena_mark empty; /* of a pooled call */
     struct arena_mark mark;  /* what a page, or a settled unit, starts from */
     ProtobufCMessage *in, *out;
+    struct spoiled {
+        struct spoiled *next;
+        size_t index;
+        struct rpc_refusal refusal;
+    } * spoiled;        /* items that are judged apart, the last one first */
     struct bytes reply; /* packed */
     struct rpc_error error;
 
@@ -134,6 +139,10 @@ struct dispatch {
     int64_t armed_us; /* what the timer is started for; INT64_MAX: nothing */
     struct timer timer;
     struct task arm;
+
+    /* chunks.c, on the rpc lane */
+    struct chunks *streams;
+    size_t n_streams;
 };
 
 /* dispatch.c */
@@ -173,6 +182,10 @@ void park_destroy(struct dispatch *d);
 bool park(struct rpc_call *call, int64_t until_us);
 /* Takes a parked call out; false: it is not parked. */
 bool unpark(struct rpc_call *call);
+
+/* chunks.c */
+/* The process drains: no stream of a client's is read from any more. */
+void chunks_leave(struct dispatch *d);
 
 /* error.c */
 void error_clear(struct rpc_call *call);

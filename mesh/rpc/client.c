@@ -13,10 +13,12 @@ struct client_call {
     struct rpc_core *core;
     struct outcall *out;
     grpc_call *call; /* NULL: it could not even be started */
-    struct tag read, over;
+    struct tag read, over, sent;
     struct task failed;
     bool streaming;
     bool reading, ended; /* a read is outstanding; the status has arrived */
+    bool sending;        /* under calls_lock: a message, or the end of them, is on its way */
+    bool closed;         /* the end of them was sent */
     bool held, resumed;  /* under calls_lock, as cancelled: by us */
     bool cancelled;
     grpc_metadata_array initial, trailing;
@@ -129,31 +131,44 @@ static void read_next(struct client_call *c)
     grpc_call_start_batch(c->call, &op, 1, &c->read, NULL);
 }
 
+/* Nothing of it is outstanding, and the caller does not want to wait with what came last. Under calls_lock. */
+static bool is_over(const struct client_call *c)
+{
+    return c->ended && !c->reading && !c->held && !c->sending;
+}
+
 static void stream_read(struct tag *tag, bool ok)
 {
     struct client_call *c = (struct client_call *)((char *)tag - offsetof(struct client_call, read));
     struct rpc_core *core = c->core;
+    bool came = c->received, more = came && deliver(c);
 
-    c->reading = false;
-    if (!c->received) {
-        c->streaming = false; /* no more messages */
-        if (c->ended)
-            finish_with_status(c);
-        return;
-    }
-
-    bool more = deliver(c);
     pthread_mutex_lock(&core->calls_lock);
+    c->reading = false;
     bool failed = c->ended && c->code != GRPC_STATUS_OK;
-    if (more || c->resumed)
+    if (came && (more || c->resumed))
         read_next(c);
-    else if (!failed)
+    else if (came && !failed)
         c->held = true;
-    bool over = !c->reading && !c->held;
     c->resumed = false;
+    bool over = is_over(c);
     pthread_mutex_unlock(&core->calls_lock);
     if (over)
         finish_with_status(c);
+}
+
+static void stream_sent(struct tag *tag, bool ok)
+{
+    struct client_call *c = (struct client_call *)((char *)tag - offsetof(struct client_call, sent));
+
+    pthread_mutex_lock(&c->core->calls_lock);
+    c->sending = false;
+    bool over = is_over(c), taken = ok && !c->closed;
+    pthread_mutex_unlock(&c->core->calls_lock);
+    if (over)
+        finish_with_status(c);
+    else if (taken)
+        c->out->taken(c->out);
 }
 
 static void stream_over(struct tag *tag, bool ok)
@@ -163,13 +178,11 @@ static void stream_over(struct tag *tag, bool ok)
     pthread_mutex_lock(&c->core->calls_lock);
     c->ended = true;
     /* What was sent before a good end is still to be read; after a bad one nobody waits for the rest. */
-    if (c->held && c->code != GRPC_STATUS_OK) {
+    if (c->code != GRPC_STATUS_OK)
         c->held = false;
-        c->streaming = false;
-    }
-    bool finished = !c->streaming && !c->reading;
+    bool over = is_over(c);
     pthread_mutex_unlock(&c->core->calls_lock);
-    if (finished)
+    if (over)
         finish_with_status(c);
 }
 
@@ -196,7 +209,12 @@ static void start(struct client_call *c)
         { .op = GRPC_OP_RECV_STATUS_ON_CLIENT,
           .data.recv_status_on_client = { &c->trailing, &c->code, &c->message, NULL } },
     };
-    if (c->streaming) {
+    if (c->out->taken) {
+        c->sending = true;
+        grpc_call_start_batch(c->call, &ops[5], 1, &c->over, NULL);
+        grpc_call_start_batch(c->call, ops, 2, &c->sent, NULL);
+        grpc_call_start_batch(c->call, &ops[3], 2, &c->read, NULL);
+    } else if (c->streaming) {
         grpc_call_start_batch(c->call, &ops[5], 1, &c->over, NULL);
         grpc_call_start_batch(c->call, ops, 5, &c->read, NULL);
     } else {
@@ -229,6 +247,7 @@ void rpc_core_call(struct rpc_core *core, struct outcall *out)
     c->streaming = c->reading = !method || method->server_streaming;
     c->read.run = stream_read;
     c->over.run = c->streaming ? stream_over : unary_over;
+    c->sent.run = stream_sent;
     c->failed.run = never_started;
     c->message = grpc_empty_slice();
     grpc_metadata_array_init(&c->initial);
@@ -251,6 +270,24 @@ void rpc_core_call(struct rpc_core *core, struct outcall *out)
         return;
     }
     start(c);
+}
+
+void rpc_core_send(struct rpc_core *core, struct outcall *out, struct bytes message)
+{
+    pthread_mutex_lock(&core->calls_lock);
+    struct client_call *c = out->impl;
+    if (c && c->call && !c->ended) {
+        grpc_byte_buffer *buffer = message.data ? rpc_buffer_of(message) : NULL;
+        grpc_op op = { .op = buffer ? GRPC_OP_SEND_MESSAGE : GRPC_OP_SEND_CLOSE_FROM_CLIENT };
+        if (buffer)
+            op.data.send_message.send_message = buffer;
+        c->closed = !buffer;
+        c->sending = true;
+        grpc_call_start_batch(c->call, &op, 1, &c->sent, NULL);
+        if (buffer)
+            grpc_byte_buffer_destroy(buffer);
+    }
+    pthread_mutex_unlock(&core->calls_lock);
 }
 
 void rpc_core_resume(struct rpc_core *core, struct outcall *out)

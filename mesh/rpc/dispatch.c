@@ -226,7 +226,7 @@ static int decode(struct rpc_call *call, struct bytes request)
     if (r < 0)
         return r;
 
-    call->arena.budget = DECODE_BUDGET + 24 * request.len;
+    call->arena.budget += 24 * request.len;
     ProtobufCAllocator allocator = arena_protobuf(&call->arena);
     call->in = protobuf_c_message_unpack(method->input, &allocator, request.len, request.data);
     if (!call->in && !call->arena.spent)
@@ -236,6 +236,29 @@ static int decode(struct rpc_call *call, struct bytes request)
     return call->out ? 0 : -ENOMEM;
 }
 
+static const struct method *find_method(const struct dispatch *d, const struct rpc_begin *begin)
+{
+    const struct method *method = *slot_of(d, begin->method, begin->method_len);
+    return method ? method : &unknown_method;
+}
+
+static int admit(struct rpc_call *call, bool authentic)
+{
+    if (call->method == &unknown_method)
+        return rpc_fail(call, RPC_UNIMPLEMENTED, "METHOD_UNKNOWN", "this process does not serve the method");
+    return check_access(call, authentic);
+}
+
+int dispatch_admit(struct dispatch *d, const struct rpc_begin *begin, struct arena *arena,
+                   struct rpc_status *ret_status)
+{
+    struct rpc_call call = { .dispatch = d, .method = find_method(d, begin), .caller = begin->caller };
+    int r = admit(&call, begin->authentic);
+    if (r < 0)
+        *ret_status = error_status(arena, &call.error);
+    return r;
+}
+
 static int enter(struct rpc_call *call, const struct rpc_begin *begin, size_t active)
 {
     if (active > CALLS_MAX) {
@@ -243,9 +266,7 @@ static int enter(struct rpc_call *call, const struct rpc_begin *begin, size_t ac
         rpc_error_retry(call, RETRY_US);
         return -EPROTO;
     }
-    if (call->method == &unknown_method)
-        return rpc_fail(call, RPC_UNIMPLEMENTED, "METHOD_UNKNOWN", "this process does not serve the method");
-    int r = check_access(call, begin->authentic);
+    int r = admit(call, begin->authentic);
     if (r == 0)
         r = call_over(call);
     if (r == 0)
@@ -261,8 +282,7 @@ struct rpc_call *dispatch_begin(struct dispatch *d, const struct rpc_begin *begi
 {
     size_t active = atomic_fetch_add(&d->active, 1) + 1;
     struct rpc_call *call = take_call(d);
-    struct method *method = *slot_of(d, begin->method, begin->method_len);
-    call->method = method ? method : &unknown_method;
+    call->method = find_method(d, begin);
     call->transport = begin->transport;
     call->transport_data = begin->transport_data;
     call->caller = begin->caller;
@@ -270,6 +290,7 @@ struct rpc_call *dispatch_begin(struct dispatch *d, const struct rpc_begin *begi
     call->begun_us = d->port->mono_us(d->port);
     call->reply = (struct bytes){ 0 };
     call->resource = call->defer_key = NULL;
+    call->spoiled = NULL;
     call->arena.budget = DECODE_BUDGET;
     atomic_store_explicit(&call->meeting, 0, memory_order_relaxed);
     atomic_store_explicit(&call->hold, 0, memory_order_relaxed);
@@ -328,10 +349,10 @@ static void check_row(const struct dispatch *d, const struct method *m)
     const struct rpc_method *row = m->row;
     const struct schema_method *rule = m->rule;
     int units = (row->unit != NULL) + (row->batch != NULL) + (row->page != NULL);
-    if (rule->client_streaming)
-        refuse_table("%s is a client's stream", rule->full_name);
-    if (rule->server_streaming != (row->page != NULL))
-        refuse_table("%s must have pages if and only if it is a server's stream", rule->full_name);
+    if (rule->client_streaming && (!rule->server_streaming || row->settled))
+        refuse_table("%s is a client's stream and does not acknowledge every chunk at once", rule->full_name);
+    if ((rule->server_streaming && !rule->client_streaming) != (row->page != NULL))
+        refuse_table("%s must have pages if and only if it is only a server's stream", rule->full_name);
     if (units > 1 || (units == 0 && (rule->mutates || !row->gather)))
         refuse_table("%s needs one of unit, batch and page", rule->full_name);
     if (units == 1 && !d->store)

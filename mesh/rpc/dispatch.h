@@ -45,6 +45,10 @@ struct rpc_begin {
  * UNIMPLEMENTED, a peer without proof with UNAUTHENTICATED, a role that is not allowed with PERMISSION_DENIED. */
 struct rpc_call *dispatch_begin(struct dispatch *d, const struct rpc_begin *begin);
 void *rpc_transport_data(const struct rpc_call *call);
+/* Before there is a message: whether the caller may call the method at all. 0, or -EPROTO with the status to end with,
+ * in the arena. Any lane. */
+int dispatch_admit(struct dispatch *d, const struct rpc_begin *begin, struct arena *arena,
+                   struct rpc_status *ret_status);
 void dispatch_writable(struct rpc_call *call);
 /* The client is gone or the deadline passed: the call still ends in finish, soon; of a stream perhaps while its last
  * message is still under way. Any lane; not after dispatch_release. */
@@ -52,7 +56,8 @@ void dispatch_cancel(struct rpc_call *call);
 void dispatch_release(struct rpc_call *call);
 /* From the store's commit hook: the log has grown, tails and deferred replies look again. */
 void dispatch_log_grown(struct dispatch *d, uint64_t seq);
-/* The process drains: streams that wait for the log end, now and from now on, as they would never end by themselves. */
+/* The process drains: streams that wait for the log or for their client end, now and from now on, as they would never
+ * end by themselves. The rpc lane. */
 void dispatch_leave(struct dispatch *d);
 /* Calls not released yet, and what else of the dispatcher is under way. */
 size_t dispatch_active(const struct dispatch *d);

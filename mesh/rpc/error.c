@@ -102,6 +102,25 @@ int rpc_fail_field(struct rpc_call *call, const char *field, const char *reason,
     return r;
 }
 
+int rpc_refused(struct rpc_call *call, struct rpc_refusal *ret_refusal)
+{
+    const struct rpc_error *error = &call->error;
+    if (error->code == RPC_OK)
+        return -EINVAL;
+    const char *field = error->field ? error->field : "";
+    struct rpc_refusal refusal = {
+        .code = error->code,
+        .reason = arena_copy(&call->arena, error->reason, strlen(error->reason)),
+        .message = arena_copy(&call->arena, error->message, strlen(error->message)),
+        .field = arena_copy(&call->arena, field, strlen(field)),
+    };
+    if (!refusal.reason || !refusal.message || !refusal.field)
+        return -ENOMEM;
+    error_clear(call);
+    *ret_refusal = refusal;
+    return 0;
+}
+
 /* "oms.inventory.v1.StockLocation" is refused as STOCK_LOCATION_NOT_FOUND. */
 static void missing_reason(const char *type, char *reason, size_t size)
 {

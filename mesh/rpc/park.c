@@ -217,6 +217,7 @@ void dispatch_leave(struct dispatch *d)
         move(d->tails, WOKEN_BY_DRAIN, &chain);
     pthread_mutex_unlock(&d->lock);
     wake(chain);
+    chunks_leave(d);
 }
 
 /* --- the sweep --- */

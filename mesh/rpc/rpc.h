@@ -158,6 +158,18 @@ void rpc_error_meta(struct rpc_call *call, const char *key, const char *value);
 void rpc_error_resource(struct rpc_call *call, const char *type, const char *name); /* ResourceInfo */
 void rpc_error_retry(struct rpc_call *call, int64_t delay_us);                      /* RetryInfo */
 
+/* Takes the error just made off the call again, for a reply that tells of many things which of them are refused. Texts
+ * are in the call's arena, "" without a field. 0, -ENOMEM, or -EINVAL: there is none. */
+struct rpc_refusal {
+    enum rpc_code code;
+    const char *reason, *message, *field;
+};
+int rpc_refused(struct rpc_call *call, struct rpc_refusal *ret_refusal);
+
+/* Of the request's field whose items are judged apart: what the rules say against the item, with the path within it;
+ * NULL: nothing. What such an item holds may be anything. */
+const struct rpc_refusal *rpc_item_refused(const struct rpc_call *call, size_t index);
+
 /* --- paging (AIP-158): opaque tokens that hold a keyset and are refused when damaged or of another query ---
  * Whoever knows how they are made can make one, so that they give no rights: owner predicates stay in every query. */
 /* 0 or rpc_fail_field("page_token", "PAGE_TOKEN_INVALID"). An empty token gives NULLs, any other n texts. */

@@ -8,8 +8,11 @@
 
 #define DEPTH_MAX 32
 #define PATH_MAX_ 200
+/* Of an item that is judged apart: its error's texts, and where they stand. */
+#define SPOILED_BUDGET 1024
 
-/* Where the walk stands: a chain on the stack, written out only when something is wrong. */
+/* Where the walk stands: a chain on the stack, written out only when something is wrong, as from an item that is judged
+ * apart on. */
 struct place {
     const struct place *up;
     const struct schema_field *field;
@@ -20,7 +23,7 @@ struct place {
 static size_t write_path(const struct place *place, char *path, size_t size)
 {
     size_t at = place->up ? write_path(place->up, path, size) : 0;
-    if (!place->field || at + 1 >= size)
+    if (!place->field || place->field->apart || at + 1 >= size)
         return at;
     int n = place->field->repeated
                 ? snprintf(path + at, size - at, "%s%s[%u]", at ? "." : "", place->field->name, place->index)
@@ -118,6 +121,19 @@ static int check_packed(struct rpc_call *call, struct place *place, struct bytes
 static int check_message(struct rpc_call *call, const struct schema_message *type, struct bytes in,
                          const struct place *up);
 
+/* What is wrong is kept for the method, and the walk goes on. */
+static int set_apart(struct rpc_call *call, const struct place *place)
+{
+    call->arena.budget += SPOILED_BUDGET;
+    struct spoiled *spoiled = arena_alloc(&call->arena, sizeof(*spoiled));
+    if (!spoiled || rpc_refused(call, &spoiled->refusal) < 0)
+        return -ENOMEM;
+    spoiled->index = place->index;
+    spoiled->next = call->spoiled;
+    call->spoiled = spoiled;
+    return 0;
+}
+
 /* One value; *seen counts those that the field has had, or for singular ones whether the last was worth anything. */
 static int check_value(struct rpc_call *call, struct place *place, const struct wire_field *value, uint32_t *seen)
 {
@@ -138,6 +154,8 @@ static int check_value(struct rpc_call *call, struct place *place, const struct 
         if (!field->repeated && *seen > 0)
             return malformed(call);
         r = check_message(call, field->message, value->data, place);
+        if (r == -EPROTO && field->apart)
+            r = set_apart(call, place);
     } else if (wire == WIRE_BYTES) {
         r = check_text(call, place, value->data);
     } else {

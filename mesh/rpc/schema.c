@@ -128,6 +128,7 @@ static void apply_field_rule(struct schema *s, const Google__Protobuf__FieldOpti
     if (!rule)
         return;
     field->required = rule->required;
+    field->apart = rule->apart;
     field->ranged = rule->min != 0 || rule->max != 0;
     field->min = rule->min;
     field->max = rule->min > 0 && rule->max == 0 ? INT64_MAX : rule->max;

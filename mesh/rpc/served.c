@@ -48,18 +48,26 @@ static void on_closed(struct tag *tag, bool ok)
     drop(c);
 }
 
+/* Whoever asks for the next message has it there at once, perhaps. */
+static grpc_byte_buffer *take_payload(struct server_call *c)
+{
+    grpc_byte_buffer *payload = c->payload;
+    c->payload = NULL;
+    return payload;
+}
+
 static void on_received(struct tag *tag, bool ok)
 {
     struct server_call *c = CALL_OF(tag, received);
+    grpc_byte_buffer *payload = take_payload(c);
     if (!c->ending) {
         grpc_slice slice;
-        struct bytes message = rpc_bytes_of(c->payload, &slice);
-        c->method->kind->received(c, c->payload ? &message : NULL);
+        struct bytes message = rpc_bytes_of(payload, &slice);
+        c->method->kind->received(c, payload ? &message : NULL);
         grpc_slice_unref(slice);
     }
-    if (c->payload)
-        grpc_byte_buffer_destroy(c->payload);
-    c->payload = NULL;
+    if (payload)
+        grpc_byte_buffer_destroy(payload);
     drop(c);
 }
 
@@ -72,19 +80,19 @@ static void begin(struct server_call *c)
         grpc_op close = { .op = GRPC_OP_RECV_CLOSE_ON_SERVER, .data.recv_close_on_server.cancelled = &c->cancelled };
         start(c, &close, 1, &c->closed);
     }
-    if (c->method->handle && !c->payload) {
+    if (c->method->handle && !c->payload && !kind->unread) {
         /* The client closed its side, or went away, without a message. */
         call_finish(c, (struct bytes){ 0 }, &(struct rpc_status){ RPC_INTERNAL, "the request has no message", { 0 } });
         return;
     }
 
     grpc_slice slice;
-    struct bytes request = rpc_bytes_of(c->payload, &slice);
+    grpc_byte_buffer *payload = take_payload(c);
+    struct bytes request = rpc_bytes_of(payload, &slice);
     kind->begin(c, request);
     grpc_slice_unref(slice);
-    if (c->payload)
-        grpc_byte_buffer_destroy(c->payload);
-    c->payload = NULL;
+    if (payload)
+        grpc_byte_buffer_destroy(payload);
 }
 
 static void on_requested(struct tag *tag, bool ok)
@@ -118,7 +126,8 @@ void call_request(struct server_call *c)
     grpc_call_error error =
         c->method->handle
             ? grpc_server_request_registered_call(server, c->method->handle, &c->call, &c->deadline, &c->metadata,
-                                                  &c->payload, queue, queue, &c->requested)
+                                                  c->method->kind->unread ? NULL : &c->payload, queue, queue,
+                                                  &c->requested)
             : grpc_server_request_call(server, &c->call, &c->details, &c->metadata, queue, queue, &c->requested);
     if (error != GRPC_CALL_OK)
         abort();

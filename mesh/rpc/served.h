@@ -11,6 +11,7 @@ struct rpc_server;
 struct call_kind {
     bool streaming; /* the reply is a stream: no message with the end */
     bool watched;   /* the client's cancel is wanted; costs one more event */
+    bool unread;    /* begins before there is a message, with an empty request */
     /* The first message; the call must come to call_finish. */
     void (*begin)(struct server_call *c, struct bytes request);
     void (*received)(struct server_call *c, const struct bytes *request); /* after call_receive; NULL: no more come */

@@ -1,6 +1,7 @@
 /* The server: methods of the dispatcher registered with C core, calls kept posted for each, and the drain. */
 #include "mesh/rpc/address.h"
 #include "mesh/rpc/builtin.h"
+#include "mesh/rpc/chunks.h"
 #include "mesh/rpc/served.h"
 
 #include "mesh/base/say.h"
@@ -96,20 +97,26 @@ static int64_t deadline_us(gpr_timespec deadline)
     return mono.tv_sec * 1000000 + mono.tv_nsec / 1000;
 }
 
-static void dispatched_begin(struct server_call *c, struct bytes request)
+static struct rpc_begin begin_of(struct server_call *c)
 {
     char trace[TRACE_TEXT];
     struct bytes name = call_method_name(c);
     struct rpc_begin begin = {
-        .transport = &transport,
         .transport_data = c,
         .method = (const char *)name.data,
         .method_len = name.len,
-        .request = request,
         .deadline_us = deadline_us(c->method->handle ? c->deadline : c->details.deadline),
     };
     begin.authentic = rpc_identify(c->call, &c->metadata, &begin.caller);
     trace_parse(rpc_metadata_text(&c->metadata, "traceparent", trace, sizeof(trace)) ? trace : NULL, &begin.trace);
+    return begin;
+}
+
+static void dispatched_begin(struct server_call *c, struct bytes request)
+{
+    struct rpc_begin begin = begin_of(c);
+    begin.transport = &transport;
+    begin.request = request;
     c->data = dispatch_begin(server_dispatch(c->method->server), &begin);
 }
 
@@ -136,6 +143,62 @@ static void dispatched_release(struct server_call *c)
 static const struct call_kind plain = { DISPATCHED };
 static const struct call_kind waiting = { DISPATCHED, .watched = true };
 static const struct call_kind stream = { DISPATCHED, .watched = true, .streaming = true };
+
+/* --- streams of clients --- */
+
+static void chunks_receive(void *data)
+{
+    call_receive(data);
+}
+
+static void chunks_send(void *data, struct bytes ack)
+{
+    call_send(data, ack);
+}
+
+static void chunks_finish(void *data, const struct rpc_status *status)
+{
+    call_finish(data, (struct bytes){ 0 }, status);
+}
+
+static const struct chunks_transport chunks_transport = { chunks_receive, chunks_send, chunks_finish };
+
+static void chunked_begin(struct server_call *c, struct bytes request)
+{
+    struct rpc_begin begin = begin_of(c);
+    c->data = chunks_begin(server_dispatch(c->method->server), &chunks_transport, &begin);
+}
+
+static void chunked_received(struct server_call *c, const struct bytes *request)
+{
+    chunks_received(c->data, request);
+}
+
+static void chunked_writable(struct server_call *c)
+{
+    chunks_writable(c->data);
+}
+
+static void chunked_cancelled(struct server_call *c)
+{
+    chunks_cancel(c->data);
+}
+
+static void chunked_release(struct server_call *c)
+{
+    chunks_release(c->data);
+}
+
+static const struct call_kind chunked = {
+    .streaming = true,
+    .watched = true,
+    .unread = true,
+    .begin = chunked_begin,
+    .received = chunked_received,
+    .writable = chunked_writable,
+    .cancelled = chunked_cancelled,
+    .release = chunked_release,
+};
 
 /* --- calls posted --- */
 
@@ -222,6 +285,8 @@ struct builtin *server_builtin(const struct rpc_server *server)
 
 static const struct call_kind *kind_of(const struct rpc_method *row, const struct schema_method *method)
 {
+    if (method && method->client_streaming)
+        return &chunked;
     if (method && method->server_streaming)
         return &stream;
     return row->settled ? &waiting : &plain;
@@ -234,9 +299,9 @@ static int add_method(struct rpc_server *server, const char *name, const struct 
     if (!methods || (name && !copy))
         return -ENOMEM;
 
-    void *handle =
-        name ? grpc_server_register_method(server->grpc, copy, NULL, GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0)
-             : NULL;
+    grpc_server_register_method_payload_handling payload =
+        kind->unread ? GRPC_SRM_PAYLOAD_NONE : GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER;
+    void *handle = name ? grpc_server_register_method(server->grpc, copy, NULL, payload, 0) : NULL;
     methods[server->n_methods++] = (struct served_method){ copy, handle, kind, server };
     server->methods = methods;
     return name && !handle ? -EEXIST : 0;

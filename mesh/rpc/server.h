@@ -26,6 +26,9 @@ void rpc_core_pause_soon(struct rpc_core *core); /* rpc lane */
 void rpc_core_bearer(struct rpc_core *core, const char *token);
 void rpc_core_post(struct rpc_core *core, struct task *task); /* the rpc lane */
 void rpc_core_call(struct rpc_core *core, struct outcall *call);
+/* The next message of a client's stream, one at a time: the first after the call's taken, which comes for each; or,
+ * with data NULL, the end of what the client has to say. Nothing happens once the call has ended. Any lane. */
+void rpc_core_send(struct rpc_core *core, struct outcall *out, struct bytes message);
 void rpc_core_resume(struct rpc_core *core, struct outcall *call);
 void rpc_core_cancel(struct rpc_core *core, struct outcall *call);
 void rpc_core_destroy(struct rpc_core *core); /* after the server; joins the thread; NULL is harmless */

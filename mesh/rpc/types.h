@@ -34,7 +34,7 @@ struct schema_field {
     const struct schema_message *message;                    /* TYPE_MESSAGE */
     const Google__Protobuf__EnumDescriptorProto *enumerated; /* TYPE_ENUM */
     /* mesh.v1.FieldRule with its defaults filled in. */
-    bool required, ranged;
+    bool required, ranged, apart;
     uint32_t max_length, max_items;
     int64_t min, max;
 };

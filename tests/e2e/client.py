@@ -135,12 +135,14 @@ class Client:
         return self.stub(name)(request_of(name, request), metadata=self.metadata(who), timeout=timeout)
 
     def call(self, name, request, who="guest", extra=None, raw=None, take=None, timeout=30):
-        """The reply as a dict, or with take the first replies of a stream as a list. raw sends bytes as they are.
-        Raises Refused."""
+        """The reply as a dict, or with take the first replies of a stream as a list. A list of requests is what the
+        client streams, and has all replies. raw sends bytes as they are. Raises Refused."""
         options = {"metadata": self.metadata(who, extra), "timeout": timeout}
         try:
             if raw is not None:
                 return {"raw": self.channel.unary_unary("/" + name)(raw, **options).hex()}
+            if isinstance(request, list):
+                return [as_dict(r) for r in self.stub(name)(iter([request_of(name, r) for r in request]), **options)]
             message = request_of(name, request)
             if take is None:
                 return as_dict(self.stub(name)(message, **options))

@@ -225,6 +225,20 @@ static int order_settled(struct rpc_call *call, struct txn *txn, const void *in,
     return 0;
 }
 
+/* One mark an order, and its acknowledgement tells in which run it was made. */
+static int import_orders(struct rpc_call *call, struct txn *txn, const void *in, void *out)
+{
+    struct world *w = rpc_app(call);
+    const Oms__Order__V1__ImportOrdersRequest *request = in;
+    Oms__Order__V1__ImportOrdersResponse *response = out;
+    int r = 0;
+    response->request_id = request->request_id;
+    response->placed = (uint32_t)atomic_fetch_add(&w->runs, 1) + 1;
+    for (size_t i = 0; r == 0 && i < request->n_orders; i++)
+        r = mark(txn, request->orders[i]->external_id);
+    return r;
+}
+
 static int get_order(struct rpc_call *call, struct txn *txn, const void *in, void *out)
 {
     return rpc_fail_missing(call, "Order", ((const Oms__Order__V1__GetOrderRequest *)in)->order_id);
@@ -242,6 +256,7 @@ static const struct rpc_method order_methods[] = {
     { "PlaceOrder", .unit = place_order, .settled = order_settled },
     { "GetOrder", .unit = get_order },
     { "ListOrders", .unit = list_orders },
+    { "ImportOrders", .unit = import_orders },
     { "CancelOrder", .elsewhere = true },
     { "ExplainOrder", .elsewhere = true },
     { "ListStuckOrders", .elsewhere = true },
@@ -286,6 +301,7 @@ static const struct rpc_service *const services[] = { &inventory, &orders, &log_
 static void committed(void *arg, uint32_t touched, uint64_t log_seq)
 {
     struct world *w = arg;
+    atomic_fetch_add(&w->commits, 1);
     if (w->dispatch && (touched & TOUCHED_LOG))
         dispatch_log_grown(w->dispatch, log_seq);
 }

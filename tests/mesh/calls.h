@@ -27,8 +27,9 @@ struct world {
     atomic_int settled_runs;
     char owner[CALLER_SUBJECT_MAX]; /* rpc_owner of the last one */
     struct trace trace;             /* of the last ListStock */
-    int64_t time_left_us;           /* of the last release */
-    struct rpc_call *gathering;     /* a gather that said RPC_LATER */
+    atomic_int commits;
+    int64_t time_left_us;       /* of the last release */
+    struct rpc_call *gathering; /* a gather that said RPC_LATER */
 };
 
 /* Opens everything; one thread and a clock that stands still, or real threads. */

@@ -583,6 +583,19 @@ START_TEST(a_table_that_does_not_match_the_protos_does_not_start)
     ck_assert(ck_refused_table(&service));
     service.name = "mesh.v1.NoService";
     ck_assert(ck_refused_table(&service));
+
+    struct rpc_method orders[16] = { { "ImportOrders", .unit = some_unit }, { "PlaceOrder", .elsewhere = true } };
+    size_t n = 2;
+    for (const char *const *name = (const char *const[]){ "GetOrder", "ListOrders", "CancelOrder", "ExplainOrder",
+                                                          "ListStuckOrders", "WatchOrder", NULL };
+         *name; name++)
+        orders[n++] = (struct rpc_method){ *name, .elsewhere = true };
+    struct rpc_service streams = { "oms.order.v1.OrderService", &oms__order__v1__order_service__descriptor, orders };
+    ck_assert(!ck_refused_table(&streams));
+    orders[0].settled = some_unit; /* an acknowledgement does not wait */
+    ck_assert(ck_refused_table(&streams));
+    orders[0] = (struct rpc_method){ "ImportOrders", .page = some_page };
+    ck_assert(ck_refused_table(&streams));
     world_close(&world);
 }
 END_TEST

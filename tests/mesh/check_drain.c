@@ -1,6 +1,7 @@
 /* The drain: balancers are told, calls under way finish, new ones are refused, what lasts for ever is cancelled. */
 #include "mesh/v1/log.pb-c.h"
 #include "oms/catalog/v1/catalog.pb-c.h"
+#include "oms/order/v1/order.pb-c.h"
 #include "tests/mesh/certs.h"
 #include "tests/mesh/rpc_node.h"
 #include "tests/suite.h"
@@ -23,11 +24,11 @@ static void begin(void)
     ck_assert_ptr_nonnull(mkdtemp(dir));
     certs_authority(dir, "ca");
     certs_issue(dir, "ca", "svc-server");
-    certs_issue(dir, "ca", "svc-client");
+    certs_issue(dir, "ca", "gateway");
     sem_init(&drained, 0, 0);
     node_start(&server, &(struct node_options){ .name = "svc-server", .dir = dir });
     peers = node_peers("svc-server", rpc_server_port(server.server));
-    node_start(&client, &(struct node_options){ .name = "svc-client", .dir = dir, .peers = peers, .silent = true });
+    node_start(&client, &(struct node_options){ .name = "gateway", .dir = dir, .peers = peers, .silent = true });
 }
 
 static void end(void)
@@ -185,6 +186,40 @@ START_TEST(streams_that_wait_do_not_hold_the_drain)
 }
 END_TEST
 
+START_TEST(a_clients_stream_ends_behind_the_acknowledgement_of_what_was_taken)
+{
+    static const struct caller erp = { .roles = ROLE_BIT(MESH__V1__ROLE__ERP), .subject = "erp" };
+    Oms__Order__V1__PlaceOrderRequest__Line line = OMS__ORDER__V1__PLACE_ORDER_REQUEST__LINE__INIT,
+                                            *lines[] = { &line };
+    Oms__Order__V1__ImportOrdersRequest__Entry order = OMS__ORDER__V1__IMPORT_ORDERS_REQUEST__ENTRY__INIT;
+    Oms__Order__V1__ImportOrdersRequest__Entry *orders[] = { &order };
+    Oms__Order__V1__ImportOrdersRequest request = OMS__ORDER__V1__IMPORT_ORDERS_REQUEST__INIT;
+    struct asking asking;
+    struct said said;
+    line.sku = (char *)"A";
+    line.quantity = 1;
+    order.lines = lines;
+    order.n_lines = 1;
+    order.currency_code = (char *)"GBP";
+    order.channel = order.external_id = (char *)"erp";
+    request.request_id = (char *)"c";
+    request.orders = orders;
+    request.n_orders = 1;
+
+    begin();
+    ask_open(&asking, &client, "svc-server", "/oms.order.v1.OrderService/ImportOrders", &request.base, &erp, &said);
+    sem_wait(&asking.came);
+    drain(0, LONG_US);
+    sem_wait(&drained);
+    ask_wait(&asking);
+    ck_assert_int_eq(said.code, RPC_UNAVAILABLE);
+    ck_assert_str_eq(said.reason, "DRAINING");
+    ck_assert_uint_eq(said.n, 1);
+    said_free(&said);
+    end();
+}
+END_TEST
+
 /* One that its client does not read has always something to say. */
 START_TEST(streams_under_way_are_cancelled_after_the_grace_and_not_before)
 {
@@ -235,7 +270,7 @@ START_TEST(a_client_that_ends_cancels_its_calls_and_their_ends_still_come)
     ask_wait(&asking);
     ck_assert_int_eq(said.code, RPC_CANCELLED);
     said_free(&said);
-    node_start(&client, &(struct node_options){ .name = "svc-client", .dir = dir, .peers = peers, .silent = true });
+    node_start(&client, &(struct node_options){ .name = "gateway", .dir = dir, .peers = peers, .silent = true });
     ck_assert_int_eq(get_now(), RPC_OK);
     end();
 }
@@ -243,5 +278,6 @@ END_TEST
 
 SUITE("drain", 60, a_call_under_way_finishes_and_new_ones_are_unavailable,
       during_the_notice_health_says_no_and_calls_are_still_served, watches_of_health_do_not_hold_the_drain,
-      streams_that_wait_do_not_hold_the_drain, streams_under_way_are_cancelled_after_the_grace_and_not_before,
-      a_server_destroyed_at_once_cancels_what_is_open, a_client_that_ends_cancels_its_calls_and_their_ends_still_come)
+      streams_that_wait_do_not_hold_the_drain, a_clients_stream_ends_behind_the_acknowledgement_of_what_was_taken,
+      streams_under_way_are_cancelled_after_the_grace_and_not_before, a_server_destroyed_at_once_cancels_what_is_open,
+      a_client_that_ends_cancels_its_calls_and_their_ends_still_come)

@@ -2,6 +2,7 @@
 #include "mesh/v1/deliver.pb-c.h"
 #include "mesh/v1/log.pb-c.h"
 #include "oms/catalog/v1/catalog.pb-c.h"
+#include "oms/order/v1/order.pb-c.h"
 #include "tests/mesh/certs.h"
 #include "tests/mesh/rpc_node.h"
 #include "tests/suite.h"
@@ -17,6 +18,7 @@
 
 #define GET     "/oms.catalog.v1.CatalogService/GetProduct"
 #define TAIL    "/mesh.v1.LogService/Tail"
+#define IMPORT  "/oms.order.v1.OrderService/ImportOrders"
 #define DELIVER "/mesh.v1.DeliverService/Deliver"
 #define CHECK   "/grpc.health.v1.Health/Check"
 #define WATCH   "/grpc.health.v1.Health/Watch"
@@ -526,6 +528,116 @@ START_TEST(a_held_stream_can_be_cancelled)
 }
 END_TEST
 
+/* --- streams of clients --- */
+
+static const struct caller erp = { .roles = ROLE_BIT(MESH__V1__ROLE__ERP), .subject = "erp" };
+
+/* A chunk of one order, packed into static memory when it is sent. */
+static const ProtobufCMessage *chunk(const char *request_id)
+{
+    static Oms__Order__V1__PlaceOrderRequest__Line line, *lines[] = { &line };
+    static Oms__Order__V1__ImportOrdersRequest__Entry order, *orders[] = { &order };
+    static Oms__Order__V1__ImportOrdersRequest request;
+    oms__order__v1__place_order_request__line__init(&line);
+    line.sku = (char *)"A";
+    line.quantity = 1;
+    oms__order__v1__import_orders_request__entry__init(&order);
+    order.lines = lines;
+    order.n_lines = 1;
+    order.currency_code = (char *)"GBP";
+    order.channel = (char *)"erp";
+    order.external_id = (char *)"1";
+    oms__order__v1__import_orders_request__init(&request);
+    request.request_id = (char *)request_id;
+    request.orders = orders;
+    request.n_orders = 1;
+    return &request.base;
+}
+
+/* Of the last one that came. */
+static void ck_acknowledged(const struct said *said, const char *request_id)
+{
+    Oms__Order__V1__ImportOrdersResponse *ack =
+        oms__order__v1__import_orders_response__unpack(NULL, said->last.len, said->last.data);
+    ck_assert_ptr_nonnull(ack);
+    ck_assert_str_eq(ack->request_id, request_id);
+    oms__order__v1__import_orders_response__free_unpacked(ack, NULL);
+}
+
+START_TEST(a_clients_stream_is_acknowledged_chunk_by_chunk)
+{
+    struct pair pair;
+    struct said said;
+    struct asking asking;
+    char id[16];
+
+    make_certificates();
+    pair_start(&pair, (struct node_options){ .name = "gateway", .dir = dir });
+    ask_open(&asking, &pair.client, "svc-server", IMPORT, chunk("c0"), &erp, &said);
+    sem_wait(&asking.came); /* before the client says more, as it is asked for */
+    ck_acknowledged(&said, "c0");
+    for (int i = 1; i < 100; i++) {
+        snprintf(id, sizeof(id), "c%d", i);
+        ask_send(&asking, &pair.client, chunk(id));
+    }
+    ask_send(&asking, &pair.client, NULL);
+    ask_wait(&asking);
+    ck_assert_int_eq(said.code, RPC_OK);
+    ck_assert_uint_eq(said.n, 100);
+    ck_acknowledged(&said, "c99");
+    said_free(&said);
+    pair_stop(&pair);
+    forget_certificates();
+}
+END_TEST
+
+START_TEST(a_clients_stream_ends_with_the_first_chunk_that_cannot_be_taken)
+{
+    struct pair pair;
+    struct said said;
+    struct asking asking;
+
+    make_certificates();
+    pair_start(&pair, (struct node_options){ .name = "gateway", .dir = dir });
+    ask_open(&asking, &pair.client, "svc-server", IMPORT, chunk("c0"), &erp, &said);
+    ask_send(&asking, &pair.client, chunk(""));
+    ask_wait(&asking);
+    ck_assert_int_eq(said.code, RPC_INVALID_ARGUMENT);
+    ck_assert_str_eq(said.reason, "FIELD_REQUIRED");
+    ck_assert_uint_eq(said.n, 1);
+    said_free(&said);
+
+    ask_open(&asking, &pair.client, "svc-server", IMPORT, chunk("c1"), NULL, &said); /* the gateway itself */
+    ask_wait(&asking);
+    ck_assert_int_eq(said.code, RPC_PERMISSION_DENIED);
+    ck_assert_uint_eq(said.n, 0);
+    said_free(&said);
+    pair_stop(&pair);
+    forget_certificates();
+}
+END_TEST
+
+START_TEST(a_cancel_of_the_client_ends_its_stream_at_the_server)
+{
+    struct pair pair;
+    struct said said;
+    struct asking asking;
+
+    make_certificates();
+    pair_start(&pair, (struct node_options){ .name = "gateway", .dir = dir });
+    ask_open(&asking, &pair.client, "svc-server", IMPORT, chunk("c0"), &erp, &said);
+    sem_wait(&asking.came);
+    ck_assert_uint_gt(dispatch_active(pair.server.dispatch), 0);
+    pair.client.port->cancel(pair.client.port, &asking.call);
+    ask_wait(&asking);
+    ck_assert_int_eq(said.code, RPC_CANCELLED);
+    said_free(&said);
+    await_idle(&pair.server);
+    pair_stop(&pair);
+    forget_certificates();
+}
+END_TEST
+
 START_TEST(many_calls_at_once_are_all_answered)
 {
     enum { COUNT = 2000 };
@@ -659,7 +771,7 @@ START_TEST(health_is_told_for_the_whole_and_for_each_service)
         ck_assert_int_eq(check_health(&pair.client, known[i], &said), 1);
         said_free(&said);
     }
-    check_health(&pair.client, "oms.order.v1.OrderService", &said);
+    check_health(&pair.client, "oms.payment.v1.PaymentService", &said);
     ck_assert_int_eq(said.code, RPC_NOT_FOUND);
     said_free(&said);
     rpc_server_serving(pair.server.server, false);
@@ -771,6 +883,7 @@ START_TEST(reflection_lists_what_is_served_and_nothing_else)
     static const char *const expected[] = { "oms.catalog.v1.CatalogService",
                                             "mesh.v1.LogService",
                                             "mesh.v1.DeliverService",
+                                            "oms.order.v1.OrderService",
                                             "grpc.health.v1.Health",
                                             "grpc.reflection.v1.ServerReflection",
                                             "grpc.reflection.v1alpha.ServerReflection" };
@@ -781,8 +894,8 @@ START_TEST(reflection_lists_what_is_served_and_nothing_else)
     for (int i = 0; i < 2; i++) {
         Reflected *reply = reflect(&pair.client, methods[i], LISTED, "*", &said);
         ck_assert_ptr_nonnull(reply->list_services_response);
-        ck_assert_uint_eq(reply->list_services_response->n_service, 6);
-        for (size_t s = 0; s < 6; s++)
+        ck_assert_uint_eq(reply->list_services_response->n_service, 7);
+        for (size_t s = 0; s < 7; s++)
             ck_assert_str_eq(reply->list_services_response->service[s]->name, expected[s]);
         grpc__reflection__v1__server_reflection_response__free_unpacked(reply, NULL);
         said_free(&said);
@@ -832,8 +945,9 @@ SUITE("rpc", 60, nobody_is_a_service_in_the_clear, a_process_with_a_certificate_
       details_of_an_error_travel, a_deadline_ends_a_call_that_waits, a_stream_brings_every_message_in_order,
       a_stream_without_messages_ends_well, a_held_stream_waits_until_it_is_resumed, each_resume_brings_one_message,
       a_cancel_of_the_client_ends_the_stream_at_the_server, a_held_stream_can_be_cancelled,
-      many_calls_at_once_are_all_answered, a_process_without_address_is_unavailable,
-      after_a_restart_of_the_server_calls_go_on, of_two_addresses_the_living_one_answers, a_taken_port_is_told,
-      health_is_told_for_the_whole_and_for_each_service, a_watch_of_health_sees_each_change,
-      watches_are_limited_and_make_room_again, reflection_lists_what_is_served_and_nothing_else,
-      reflection_gives_the_file_of_a_name_or_symbol)
+      a_clients_stream_is_acknowledged_chunk_by_chunk, a_clients_stream_ends_with_the_first_chunk_that_cannot_be_taken,
+      a_cancel_of_the_client_ends_its_stream_at_the_server, many_calls_at_once_are_all_answered,
+      a_process_without_address_is_unavailable, after_a_restart_of_the_server_calls_go_on,
+      of_two_addresses_the_living_one_answers, a_taken_port_is_told, health_is_told_for_the_whole_and_for_each_service,
+      a_watch_of_health_sees_each_change, watches_are_limited_and_make_room_again,
+      reflection_lists_what_is_served_and_nothing_else, reflection_gives_the_file_of_a_name_or_symbol)

@@ -1,9 +1,11 @@
 /* Processes of the mesh inside a test. */
 #include "tests/mesh/rpc_node.h"
 
+#include "mesh/rpc/server.h"
 #include "mesh/v1/deliver.pb-c.h"
 #include "mesh/v1/log.pb-c.h"
 #include "oms/catalog/v1/catalog.pb-c.h"
+#include "oms/order/v1/order.pb-c.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -73,6 +75,13 @@ static int tail_page(struct rpc_call *call, struct txn *txn, const void *in, voi
     return RPC_MORE;
 }
 
+static int import_orders(struct rpc_call *call, struct txn *txn, const void *in, void *out)
+{
+    Oms__Order__V1__ImportOrdersResponse *reply = out;
+    reply->request_id = ((const Oms__Order__V1__ImportOrdersRequest *)in)->request_id;
+    return 0;
+}
+
 static const struct rpc_method catalog_methods[] = {
     { "UpsertProduct", .elsewhere = true },
     { "GetProduct", .gather = get_product },
@@ -82,13 +91,26 @@ static const struct rpc_method catalog_methods[] = {
 };
 static const struct rpc_method log_methods[] = { { "Tail", .page = tail_page }, { "Snapshot", .elsewhere = true }, {} };
 static const struct rpc_method deliver_methods[] = { { "Deliver", .gather = deliver }, {} };
+static const struct rpc_method order_methods[] = {
+    { "ImportOrders", .unit = import_orders },
+    { "PlaceOrder", .elsewhere = true },
+    { "GetOrder", .elsewhere = true },
+    { "ListOrders", .elsewhere = true },
+    { "CancelOrder", .elsewhere = true },
+    { "ExplainOrder", .elsewhere = true },
+    { "ListStuckOrders", .elsewhere = true },
+    { "WatchOrder", .elsewhere = true },
+    {},
+};
 
 static const struct rpc_service catalog = { "oms.catalog.v1.CatalogService",
                                             &oms__catalog__v1__catalog_service__descriptor, catalog_methods };
 static const struct rpc_service logs = { "mesh.v1.LogService", &mesh__v1__log_service__descriptor, log_methods };
 static const struct rpc_service delivers = { "mesh.v1.DeliverService", &mesh__v1__deliver_service__descriptor,
                                              deliver_methods };
-static const struct rpc_service *const services[] = { &catalog, &logs, &delivers, NULL };
+static const struct rpc_service orders = { "oms.order.v1.OrderService", &oms__order__v1__order_service__descriptor,
+                                           order_methods };
+static const struct rpc_service *const services[] = { &catalog, &logs, &delivers, &orders, NULL };
 
 /* --- its life --- */
 
@@ -115,6 +137,7 @@ static void open_store(struct node *node)
     ck_assert_ptr_nonnull(mkdtemp(node->store_dir));
     snprintf(path, sizeof(path), "%s/test.db", node->store_dir);
     ck_assert_int_eq(store_open(node->port, &(struct store_options){ .path = path }, &node->store), 0);
+    ck_assert_int_eq(store_migrate(node->store, "rpc", rpc_migrations), 0);
 }
 
 void node_start(struct node *node, const struct node_options *options)
@@ -234,14 +257,21 @@ static void on_done(struct outcall *call, const struct rpc_status *status)
     sem_post(&asking->over);
 }
 
-void ask_start(struct asking *asking, struct node *from, const char *peer, const char *method,
-               const ProtobufCMessage *request, const struct caller *caller, int64_t timeout_us, struct said *ret_said)
+static void on_taken(struct outcall *call)
+{
+    sem_post(&((struct asking *)call)->taken);
+}
+
+static void start(struct asking *asking, struct node *from, const char *peer, const char *method,
+                  const ProtobufCMessage *request, const struct caller *caller, int64_t timeout_us, bool open,
+                  struct said *ret_said)
 {
     *ret_said = (struct said){ .code = RPC_UNKNOWN };
     arena_init(&ret_said->arena, 1 << 20);
     *asking = (struct asking){ .said = ret_said, .port = from->port };
     sem_init(&asking->came, 0, 0);
     sem_init(&asking->over, 0, 0);
+    sem_init(&asking->taken, 0, 0);
     pthread_mutex_init(&asking->lock, NULL);
 
     size_t size = protobuf_c_message_get_packed_size(request);
@@ -253,8 +283,32 @@ void ask_start(struct asking *asking, struct node *from, const char *peer, const
                                      .timeout_us = timeout_us,
                                      .caller = caller,
                                      .message = on_message,
-                                     .done = on_done };
+                                     .done = on_done,
+                                     .taken = open ? on_taken : NULL };
     from->port->call(from->port, &asking->call);
+}
+
+void ask_start(struct asking *asking, struct node *from, const char *peer, const char *method,
+               const ProtobufCMessage *request, const struct caller *caller, int64_t timeout_us, struct said *ret_said)
+{
+    start(asking, from, peer, method, request, caller, timeout_us, false, ret_said);
+}
+
+void ask_open(struct asking *asking, struct node *from, const char *peer, const char *method,
+              const ProtobufCMessage *request, const struct caller *caller, struct said *ret_said)
+{
+    start(asking, from, peer, method, request, caller, 0, true, ret_said);
+}
+
+void ask_send(struct asking *asking, struct node *from, const ProtobufCMessage *request)
+{
+    size_t size = request ? protobuf_c_message_get_packed_size(request) : 0;
+    uint8_t *packed = request ? malloc(size + 1) : NULL;
+    if (request)
+        protobuf_c_message_pack(request, packed);
+    sem_wait(&asking->taken);
+    rpc_core_send(real_port_core(from->real), &asking->call, (struct bytes){ packed, size });
+    free(packed);
 }
 
 void ask_wait(struct asking *asking)
@@ -262,6 +316,7 @@ void ask_wait(struct asking *asking)
     sem_wait(&asking->over);
     sem_destroy(&asking->came);
     sem_destroy(&asking->over);
+    sem_destroy(&asking->taken);
     pthread_mutex_destroy(&asking->lock);
 }
 

@@ -29,12 +29,13 @@ struct node {
     struct rpc_call *waits;
 };
 
-/* Serves CatalogService/GetProduct, LogService/Tail and DeliverService/Deliver:
+/* Serves CatalogService/GetProduct, LogService/Tail, DeliverService/Deliver and OrderService/ImportOrders:
  *   GetProduct  sku "echo": product_id is the caller's subject, title his roles as a number; "missing": NOT_FOUND;
  *               "wait": see above
  *   Tail        after.seq messages whose position counts them, each with a payload of max_entries KiB; then the end,
  *               or with follow waiting
- *   Deliver     as many outcomes as commands, the reply of each the caller's subject */
+ *   Deliver     as many outcomes as commands, the reply of each the caller's subject
+ *   ImportOrders acknowledges each chunk under its request id */
 void node_start(struct node *node, const struct node_options *options);
 int node_listen(struct node *node, int port); /* as rpc_server_create; node_start has done so */
 /* Runs on the loop lane and waits for it. */
@@ -58,7 +59,7 @@ struct asking {
     struct port *port;
     struct said *said;
     bool hold; /* message() says false */
-    sem_t came, over;
+    sem_t came, over, taken;
     pthread_mutex_t lock;
 };
 
@@ -66,6 +67,11 @@ struct asking {
 void ask_start(struct asking *asking, struct node *from, const char *peer, const char *method,
                const ProtobufCMessage *request, const struct caller *caller, int64_t timeout_us, struct said *ret_said);
 void ask_wait(struct asking *asking); /* for the end; once */
+/* The same for a client's stream, of which the request is the first message: taken is posted when another may go. */
+void ask_open(struct asking *asking, struct node *from, const char *peer, const char *method,
+              const ProtobufCMessage *request, const struct caller *caller, struct said *ret_said);
+/* Waits until the one before it has left. NULL: no more. */
+void ask_send(struct asking *asking, struct node *from, const ProtobufCMessage *request);
 /* Both at once. */
 void ask(struct node *from, const char *peer, const char *method, const ProtobufCMessage *request,
          const struct caller *caller, struct said *ret_said);

@@ -37,11 +37,12 @@ static void *begin(struct node *node, void *leg, const struct outcall *call, con
     return dispatch_begin(node_server(node), &start);
 }
 
+/* A call of a method whose client streams is a stream of one chunk. */
 static bool streams(const char *method)
 {
     const struct schema_method *known = schema_method(schema_builtin(), method, strlen(method));
 
-    return known && known->server_streaming;
+    return known && known->server_streaming && !known->client_streaming;
 }
 
 static void writable(void *call)

@@ -45,10 +45,15 @@ static int answer_order(struct rpc_call *call, struct txn *txn, const void *in, 
 }
 
 static const struct rpc_method order_methods[] = {
-    { "PlaceOrder", .elsewhere = true },   { "GetOrder", .unit = answer_order },
-    { "ListOrders", .elsewhere = true },   { "CancelOrder", .elsewhere = true },
-    { "ExplainOrder", .elsewhere = true }, { "ListStuckOrders", .elsewhere = true },
-    { "WatchOrder", .elsewhere = true },   {},
+    { "PlaceOrder", .elsewhere = true },
+    { "GetOrder", .unit = answer_order },
+    { "ListOrders", .elsewhere = true },
+    { "CancelOrder", .elsewhere = true },
+    { "ImportOrders", .elsewhere = true },
+    { "ExplainOrder", .elsewhere = true },
+    { "ListStuckOrders", .elsewhere = true },
+    { "WatchOrder", .elsewhere = true },
+    {},
 };
 static const struct rpc_service order_rpc = { "oms.order.v1.OrderService", &oms__order__v1__order_service__descriptor,
                                               order_methods };

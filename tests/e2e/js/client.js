@@ -108,7 +108,20 @@ function methodOf (name) {
   return definition[service][method]
 }
 
-// The reply; with take the first replies of a stream. Rejects with what refused() makes.
+// All replies to what the client streams.
+function converse (client, m, requests, md, options) {
+  return new Promise((resolve, reject) => {
+    const replies = []
+    const stream = client.makeBidiStreamRequest(m.path, m.requestSerialize, m.responseDeserialize, md, options)
+    stream.on('data', reply => replies.push(reply))
+    stream.on('error', e => reject(refused(e)))
+    stream.on('end', () => resolve(replies))
+    for (const request of requests) stream.write(request)
+    stream.end()
+  })
+}
+
+// The reply; with take the first replies of a stream; of a list of requests all of them. Rejects with what refused() makes.
 function call (client, name, request, who = 'guest', { extra, raw, take } = {}) {
   const options = { deadline: Date.now() + 20000 }
   const md = metadata(who, extra)
@@ -116,6 +129,7 @@ function call (client, name, request, who = 'guest', { extra, raw, take } = {}) 
     const done = (error, reply) => error ? reject(refused(error)) : resolve(reply)
     if (raw !== undefined) return client.makeUnaryRequest('/' + name, same, same, raw, md, options, done)
     const m = methodOf(name)
+    if (Array.isArray(request)) return converse(client, m, request, md, options).then(resolve, reject)
     if (take === undefined) return client.makeUnaryRequest(m.path, m.requestSerialize, m.responseDeserialize, request, md, options, done)
     let stream
     if (m.requestStream) {
