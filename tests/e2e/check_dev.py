@@ -83,12 +83,14 @@ def what_is_new_may_come():
         assert done.returncode == 0, (what, done)
 
 
-def tally(*runs):
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as log:
+def tally(*runs, tap=""):
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as log, tempfile.NamedTemporaryFile("w", suffix=".tap") as other:
         for result, stdout in runs:
             log.write(json.dumps({"name": "x", "result": result, "stdout": stdout}) + "\n")
         log.flush()
-        done = subprocess.run([ROOT / "dev" / "tap-count", log.name], capture_output=True, text=True, check=False)
+        other.write(tap)
+        other.flush()
+        done = subprocess.run([ROOT / "dev" / "tap-count", log.name, other.name], capture_output=True, text=True, check=False)
         return done.returncode, done.stdout.strip()
 
 
@@ -108,6 +110,11 @@ def a_program_that_crashed_without_a_word_is_a_failure():
 def what_was_skipped_is_told_apart():
     assert tally(("OK", "ok 1 - a\nok 2 - b # SKIP no data\n"), ("SKIP", "1..0 # SKIP\n")) == (
         0, "1 passed, 0 failed, 2 skipped")
+
+
+def what_did_not_run_under_meson_counts_with_the_rest():
+    assert tally(("OK", "ok 1 - a\n"), tap="ok - b\n") == (0, "2 passed, 0 failed")
+    assert tally(("OK", "ok 1 - a\n"), tap="not ok - b\n") == (1, "1 passed, 1 failed")
 
 
 def no_test_at_all_is_a_failure():
@@ -178,6 +185,7 @@ if __name__ == "__main__":
         a_failed_point_is_counted_and_ends_badly,
         a_program_that_crashed_without_a_word_is_a_failure,
         what_was_skipped_is_told_apart,
+        what_did_not_run_under_meson_counts_with_the_rest,
         no_test_at_all_is_a_failure,
         a_taken_port_is_one_clear_line_and_nothing_is_started,
         a_process_that_does_not_come_up_is_named_with_its_last_word,
