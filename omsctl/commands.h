@@ -26,6 +26,7 @@ int run_order_import(struct ctl *ctl);
 int run_shipment_list(struct ctl *ctl);
 int run_shipment_get(struct ctl *ctl);
 int run_shipment_track(struct ctl *ctl);
+#define SHIPMENT_MISSING_MAX 100
 int run_shipment_pack(struct ctl *ctl);
 int run_shipment_ship(struct ctl *ctl);
 

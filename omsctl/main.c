@@ -84,13 +84,14 @@ static const struct flag order_import_flags[] = {
 static const struct flag shipment_list_flags[] = {
     { "order", "ID", NULL, "of this order only" },
     { "location", "ID", NULL, "from this location only" },
-    { "state", "STATE", NULL, "allocated, packed, shipped, delivered, exception or cancelled" },
+    { "state", "STATE", NULL, "allocated, packed, short, shipped, delivered, exception or cancelled" },
     { "limit", "N", NULL, "at most so many; 0: all; 100 if not given" },
     {},
 };
 
 static const struct flag shipment_pack_flags[] = {
     { "weight", "GRAMS", NULL, "what it weighs; not weighed if not given" },
+    { "wait", NULL, NULL, "answer when the carrier has given a label, or refused to" },
     { "request-id", "ID", NULL, "the same id twice has one effect; made up if not given" },
     {},
 };
@@ -228,9 +229,11 @@ static const struct command commands[] = {
     { "shipment get", "SHIPMENT", "Shows one shipment with its lines and where it is.", run_shipment_get, NULL, 1, 1 },
     { "shipment track", "TRACKING", "Shows the shipment of a carrier's tracking number.", run_shipment_track, NULL, 1,
       1 },
-    { "shipment pack", "SHIPMENT",
-      "Tells that a shipment is packed, and asks the carrier for a label (needs role warehouse).", run_shipment_pack,
-      shipment_pack_flags, 1, 1 },
+    { "shipment pack", "SHIPMENT [SKU[=QUANTITY]…]",
+      "Tells that a shipment is packed, without so many of what is missing, and asks the carrier for a label (needs "
+      "role "
+      "warehouse).",
+      run_shipment_pack, shipment_pack_flags, 1, 1 + SHIPMENT_MISSING_MAX },
     { "shipment ship", "SHIPMENT", "Tells that a shipment was handed over to the carrier (needs role warehouse).",
       run_shipment_ship, shipment_ship_flags, 1, 1 },
     { "case list", "", "Lists what people have to look at, newest first.", run_case_list, case_list_flags, 0, 0 },

@@ -3,7 +3,10 @@
 #include "omsctl/ask.h"
 #include "omsctl/commands.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 static const char *state_name(const Fulfillment *f)
@@ -22,7 +25,7 @@ static void show_tracking(struct arena *arena, const Fulfillment *f)
 
 static void show_shipment(struct arena *arena, const Fulfillment *f)
 {
-    static const char *const heads[] = { ">LINE", "SKU", ">QUANTITY", NULL };
+    static const char *const heads[] = { ">LINE", "SKU", ">QUANTITY", "REMARK", NULL };
     printf("%s  %s%s%s%s\norder %s · customer %s · from %s\n", f->fulfillment_id, state_name(f),
            f->exception[0] ? " " : "", f->exception, f->delayed ? " (delayed)" : "", f->order_id, f->customer_id,
            f->location_id);
@@ -33,7 +36,10 @@ static void show_shipment(struct arena *arena, const Fulfillment *f)
     struct table *table = table_create(heads);
     for (size_t i = 0; i < f->n_lines; i++)
         TABLE_ROW(table, text_number(arena, f->lines[i]->place), f->lines[i]->sku,
-                  text_number(arena, f->lines[i]->quantity));
+                  text_number(arena, f->lines[i]->quantity), "");
+    for (size_t i = 0; i < f->n_missing; i++)
+        TABLE_ROW(table, text_number(arena, f->missing[i]->place), f->missing[i]->sku,
+                  text_number(arena, f->missing[i]->quantity), "MISSING");
     table_show(table, "no lines");
 }
 
@@ -64,11 +70,37 @@ int run_shipment_track(struct ctl *ctl)
     return ask_shipment(ctl, SHIPPING_METHOD("Track"), &request.base);
 }
 
+/* SKU[=QUANTITY]; false after one clear line. */
+static bool read_missing(char *text, Oms__Shipping__V1__PackFulfillmentRequest__Missing *ret)
+{
+    char *quantity = strrchr(text, '='), *end = "";
+    oms__shipping__v1__pack_fulfillment_request__missing__init(ret);
+    if (quantity)
+        *quantity++ = '\0';
+    errno = 0;
+    ret->sku = text;
+    ret->quantity = quantity ? strtoll(quantity, &end, 10) : 1;
+    if (errno == 0 && *end == '\0' && end != quantity)
+        return true;
+    cli_usage("'%s' is no quantity of %s", quantity, text);
+    return false;
+}
+
 int run_shipment_pack(struct ctl *ctl)
 {
     Oms__Shipping__V1__PackFulfillmentRequest request = OMS__SHIPPING__V1__PACK_FULFILLMENT_REQUEST__INIT;
-    if (cli_number(ctl, "weight", 0, 10000000, 0, &request.weight_grams) < 0 || !cli_client(ctl))
+    Oms__Shipping__V1__PackFulfillmentRequest__Missing missing[SHIPMENT_MISSING_MAX], *each[SHIPMENT_MISSING_MAX];
+    if (cli_number(ctl, "weight", 0, 10000000, 0, &request.weight_grams) < 0)
         return CTL_USAGE;
+    for (; request.n_missing < (size_t)ctl->n_args - 1; request.n_missing++) {
+        each[request.n_missing] = &missing[request.n_missing];
+        if (!read_missing(ctl->args[1 + request.n_missing], each[request.n_missing]))
+            return CTL_USAGE;
+    }
+    if (!cli_client(ctl))
+        return CTL_USAGE;
+    request.missing = each;
+    request.wait = cli_flag(ctl, "wait") != NULL;
     request.request_id = ask_request_id(ctl);
     request.fulfillment_id = ctl->args[0];
     return ask_shipment(ctl, SHIPPING_METHOD("PackFulfillment"), &request.base);
@@ -108,7 +140,7 @@ static bool read_state(struct ctl *ctl, Oms__Shipping__V1__Fulfillment__State *r
         return true;
     }
     if (name)
-        cli_usage("--state: '%s' is none of allocated, packed, shipped, delivered, exception, cancelled", name);
+        cli_usage("--state: '%s' is none of allocated, packed, short, shipped, delivered, exception, cancelled", name);
     return !name;
 }
 

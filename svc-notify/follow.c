@@ -42,6 +42,7 @@
 
 #define FULFILLMENT_EVENTS(ROW) \
     ROW(FULFILLMENT_CREATED,     NULL,              NO_MAIL,                 NO_CASE,              NOTHING) \
+    ROW(FULFILLMENT_SHORT,       NULL,              SHORT,                   SHORTAGE,             NOTHING) \
     ROW(FULFILLMENT_PACKED,      NULL,              NO_MAIL,                 NO_CASE,              K(ADDRESS_REFUSED)) \
     ROW(FULFILLMENT_SHIPPED,     NULL,              SHIPPED,                 NO_CASE,              K(ADDRESS_REFUSED)) \
     ROW(FULFILLMENT_IN_TRANSIT,  NULL,              NO_MAIL,                 NO_CASE,              NOTHING) \
@@ -114,7 +115,8 @@ static int read_fulfillment(struct txn *txn, const void *payload, struct news *n
     const FulfillmentChanged *changed = payload;
     news->about = news->ref = changed->fulfillment_id;
     news->version = changed->version;
-    news->tracking_number = news->detail = changed->tracking_number;
+    news->tracking_number = changed->tracking_number;
+    news->detail = changed->tracking_number[0] ? changed->tracking_number : changed->location_id;
     return 0;
 }
 

@@ -25,6 +25,10 @@ static const struct mail_template templates[] = {
       "to "
       "you. The rest, if there was any, is cancelled, and you owe us nothing for it.\n",
       .repeats = true },
+    { SHORT, "short", "Some of your order {order_id} cannot be sent",
+      "we are sorry: some of what you ordered with {order_id} was not on our shelves after all. That part is "
+      "cancelled, "
+      "and you owe us nothing for it.\n" },
     { SHIPPED, "shipped", "A parcel of your order {order_id} is on its way",
       "a parcel of your order {order_id} has left our warehouse. Its tracking number is {tracking_number}.\n" },
     { DELAYED, "delayed", "A parcel of your order {order_id} is delayed",

@@ -109,29 +109,34 @@ static bool is_asked_for(const FulfillmentChanged *payload)
            strcmp(payload->operation_id + n, "-" OPERATION_FULFIL) == 0;
 }
 
-static int apply_fulfillment(struct txn *txn, const struct log_entry *entry, const void *in)
+/* What is delivered or in trouble has left before, whether that was told or not. */
+static int parcel_became(struct life *life, int32_t type, const FulfillmentChanged *payload)
 {
-    const FulfillmentChanged *payload = in;
     static const enum parcel_state states[] = {
         [OMS__SHIPPING__V1__FULFILLMENT__STATE__SHIPPED] = PARCEL_ON_ITS_WAY,
         [OMS__SHIPPING__V1__FULFILLMENT__STATE__DELIVERED] = PARCEL_THERE,
         [OMS__SHIPPING__V1__FULFILLMENT__STATE__EXCEPTION] = PARCEL_IN_TROUBLE,
     };
-    struct life life;
     struct parcel parcel;
+    int r = parcel_read(life->txn, payload->fulfillment_id, payload->location_id, payload->lines, payload->n_lines,
+                        &parcel);
+    if (r < 0)
+        return r;
+    r = type == TYPE(FULFILLMENT_REFUSED) ? parcel_refused(life, &parcel) : parcel_left(life, &parcel);
+    enum parcel_state state = states[payload->state];
+    return r == 0 && state > PARCEL_ON_ITS_WAY ? parcel_moved(life, payload->fulfillment_id, state) : r;
+}
+
+static int apply_fulfillment(struct txn *txn, const struct log_entry *entry, const void *in)
+{
+    const FulfillmentChanged *payload = in;
+    struct life life;
     int r = is_asked_for(payload) ? life_open(txn, payload->order_id, &life) : 0;
     if (r <= 0)
         return r;
-    r = parcel_read(txn, payload->fulfillment_id, payload->location_id, payload->lines, payload->n_lines, &parcel);
-    if (r < 0)
-        return r;
-    if (entry->type == TYPE(FULFILLMENT_REFUSED))
-        r = parcel_refused(&life, &parcel);
-    else
-        r = parcel_left(&life, &parcel);
-    enum parcel_state state = states[payload->state];
-    if (r == 0 && state > PARCEL_ON_ITS_WAY)
-        r = parcel_moved(&life, payload->fulfillment_id, state);
+    r = parcel_short(&life, payload);
+    if (r == 0 && entry->type != TYPE(FULFILLMENT_SHORT))
+        r = parcel_became(&life, entry->type, payload);
     return r < 0 ? r : life_close(&life);
 }
 
@@ -145,17 +150,9 @@ static int apply_fulfillment(struct txn *txn, const struct log_entry *entry, con
     }
 
 static const struct consumed fulfillment_events[] = {
-    IGNORED(CREATED),
-    IGNORED(PACKED),
-    FULFILLMENT(SHIPPED),
-    IGNORED(IN_TRANSIT),
-    IGNORED(DELAYED),
-    FULFILLMENT(DELIVERED),
-    FULFILLMENT(LOST),
-    FULFILLMENT(RETURNED),
-    FULFILLMENT(REFUSED),
-    IGNORED(CANCELLED),
-    {},
+    IGNORED(CREATED),      FULFILLMENT(SHORT),   IGNORED(PACKED),        FULFILLMENT(SHIPPED),
+    IGNORED(IN_TRANSIT),   IGNORED(DELAYED),     FULFILLMENT(DELIVERED), FULFILLMENT(LOST),
+    FULFILLMENT(RETURNED), FULFILLMENT(REFUSED), IGNORED(CANCELLED),     {},
 };
 
 /* --- reservations: told by the log that prices come from (prices.c) --- */

@@ -70,6 +70,8 @@ int parcel_left(struct life *life, const struct parcel *parcel);
 int parcel_moved(struct life *life, const char *fulfillment_id, enum parcel_state state);
 /* The carrier does not take it. */
 int parcel_refused(struct life *life, const struct parcel *parcel);
+/* Some of it, or all, was not there when it was packed, which may have been told before (shortage.c). */
+int parcel_short(struct life *life, const FulfillmentChanged *told);
 /* What became of it when the order was to be cancelled. */
 struct cancelled {
     struct parcel parcel;

@@ -36,6 +36,7 @@
     ROW(REFUND_REFUSED,        NO_STEP,        TODO,    false, STAY(PENDING),               STAY(CONFIRMED),              ENDED) \
     ROW(FULFILLMENT_ACCEPTED,  STEP_FULFIL,    DONE,    false, STAY(PENDING),               STAY(CONFIRMED),              ENDED) \
     ROW(FULFILLMENT_REFUSED,   STEP_FULFIL,    FAILED,  false, TO(REJECTED, UNDO),          TO(CANCELLING, UNDO),         LATE) \
+    ROW(PARCEL_SHORT,          STEP_FULFIL,    DONE,    false, STAY(PENDING),               STAY(CONFIRMED),              ENDED) \
     ROW(PARCEL_SHIPPED,        STEP_FULFIL,    DONE,    false, STAY(PENDING),               STAY(CONFIRMED),              ENDED) \
     ROW(PARCEL_DELIVERED,      STEP_FULFIL,    DONE,    false, STAY(PENDING),               STAY(CONFIRMED),              ENDED) \
     ROW(PARCEL_TROUBLED,       STEP_FULFIL,    DONE,    false, STAY(PENDING),               STAY(CONFIRMED),              ENDED) \

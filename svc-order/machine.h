@@ -41,6 +41,7 @@ enum order_outcome {
     REFUND_REFUSED,
     FULFILLMENT_ACCEPTED,
     FULFILLMENT_REFUSED, /* by svc-shipping, or it could not be asked in time */
+    PARCEL_SHORT,        /* some of it, or all, was not there when it was packed */
     PARCEL_SHIPPED,
     PARCEL_DELIVERED,
     PARCEL_TROUBLED, /* lost, returned, refused: a person decides */

@@ -23,6 +23,17 @@ static const char *street(const Address *a, size_t i)
     return i < a->n_street ? a->street[i] : "";
 }
 
+/* What was packed before is labelled now. */
+static int ask_labels(struct txn *txn, const char *order_id)
+{
+    struct rows rows;
+    int r = txn_query(txn, &rows, "SELECT fulfillment_id FROM fulfillment WHERE order_id = $1 AND standing = $2",
+                      T(order_id), I(PACKED));
+    for (size_t i = 0; r == 0 && i < rows.n; i++)
+        r = carrier_want_label(txn, row_text(&rows, i, 0));
+    return r;
+}
+
 /* An order without an address has an empty one: the carrier will say what it thinks of it. */
 int address_ended(struct txn *txn, const struct outcome *outcome)
 {
@@ -32,13 +43,14 @@ int address_ended(struct txn *txn, const struct outcome *outcome)
         return 0;
     const Address *a = reply->order->ship_to ? reply->order->ship_to : &none;
     const char *customer_id = reply->order->customer_id;
-    return txn_post(txn,
-                    "INSERT INTO shipment_address (order_id, subject, name, street1, street2, street3, street4, city, "
-                    "postal_code, country) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
-                    "ON CONFLICT (order_id) DO UPDATE SET subject = excluded.subject, name = excluded.name, "
-                    "street1 = excluded.street1, street2 = excluded.street2, street3 = excluded.street3, "
-                    "street4 = excluded.street4, city = excluded.city, postal_code = excluded.postal_code, "
-                    "country = excluded.country",
-                    T(outcome->key), T(customer_id[0] ? customer_id : outcome->key), T(a->name), T(street(a, 0)),
-                    T(street(a, 1)), T(street(a, 2)), T(street(a, 3)), T(a->city), T(a->postal_code), T(a->country));
+    int r = txn_post(txn,
+                     "INSERT INTO shipment_address (order_id, subject, name, street1, street2, street3, street4, city, "
+                     "postal_code, country) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
+                     "ON CONFLICT (order_id) DO UPDATE SET subject = excluded.subject, name = excluded.name, "
+                     "street1 = excluded.street1, street2 = excluded.street2, street3 = excluded.street3, "
+                     "street4 = excluded.street4, city = excluded.city, postal_code = excluded.postal_code, "
+                     "country = excluded.country",
+                     T(outcome->key), T(customer_id[0] ? customer_id : outcome->key), T(a->name), T(street(a, 0)),
+                     T(street(a, 1)), T(street(a, 2)), T(street(a, 3)), T(a->city), T(a->postal_code), T(a->country));
+    return r < 0 ? r : ask_labels(txn, outcome->key);
 }

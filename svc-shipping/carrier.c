@@ -34,13 +34,25 @@ static int hand_over(struct txn *txn, const Fulfillment *f)
     return r < 0 ? r : tracking_wake(txn, f->carrier);
 }
 
+int carrier_want_label(struct txn *txn, const char *fulfillment_id)
+{
+    return want(txn, SHIP, fulfillment_id);
+}
+
+/* Not before it is known where to. */
+static int ask_label(struct txn *txn, const Fulfillment *f)
+{
+    int r = address_there(txn, f->order_id);
+    return r <= 0 ? r : carrier_want_label(txn, f->fulfillment_id);
+}
+
 int carrier_act(struct txn *txn, enum fulfillment_action action, const Fulfillment *f)
 {
     switch (action) {
     case NOTHING:
         return 0;
     case ASK_LABEL:
-        return want(txn, SHIP, f->fulfillment_id);
+        return ask_label(txn, f);
     case HAND_OVER:
         return hand_over(txn, f);
     case WITHDRAW:

@@ -179,7 +179,7 @@ static int judge(struct manifest *manifest, struct entry *entry, Verdict **ret_v
         return r;
     verdict->fulfillment_id = entry->told->fulfillment_id;
     verdict->location_id = entry->told->location_id;
-    verdict->too_late = entry->standing != CANCELLED;
+    verdict->too_late = entry->standing != CANCELLED && entry->standing != SHORT;
     verdict->n_lines = entry->told->n_lines;
     verdict->lines = entry->told->lines;
     *ret_verdict = verdict;

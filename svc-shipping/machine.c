@@ -37,7 +37,8 @@ static const struct fulfillment_step steps[STEPS] = {
     ROW(REFUSED,    STAY,        STAY,          UNDO,          STAY,  STAY,    STAY,    STAY,         STAY,      STAY) \
     ROW(LOST,       STAY,        STAY,          STAY,          STAY,  STAY,    ARRIVE,  STAY,         RETURN,    STAY) \
     ROW(RETURNED,   STAY,        STAY,          STAY,          STAY,  STAY,    STAY,    STAY,         STAY,      STAY) \
-    ROW(CANCELLED,  STAY,        STAY,          STAY,          STAY,  STAY,    STAY,    STAY,         STAY,      STAY)
+    ROW(CANCELLED,  STAY,        STAY,          STAY,          STAY,  STAY,    STAY,    STAY,         STAY,      STAY) \
+    ROW(SHORT,      STAY,        STAY,          STAY,          STAY,  STAY,    STAY,    STAY,         STAY,      STAY)
 // clang-format on
 
 /* A cell that is missing is an argument that is missing; a row that is missing is a bit that is. */
@@ -59,6 +60,8 @@ static const struct {
     struct fulfillment_step step;
 } verbs[] = {
     { ALLOCATED, PACK, { PACKED, 0, 0, ASK_LABEL } },
+    { ALLOCATED, PACK_SHORT, { PACKED, EVENT(SHORT), 0, ASK_LABEL } },
+    { ALLOCATED, PACK_NOTHING, { SHORT, EVENT(SHORT), 0, NOTHING } },
     { LABELLED, SHIP, { SHIPPED, EVENT(SHIPPED), TRACKING(HANDED_OVER), HAND_OVER } },
 };
 
@@ -81,8 +84,8 @@ const char *fulfillment_legal(enum standing standing)
     /* pack · ship · cancel, as bits */
     static const char *const texts[] = { "nothing", "pack", "ship", "", "cancel", "pack, cancel", "ship, cancel", "" };
     unsigned legal = fulfillment_happened(standing, CANCEL_WANTED)->becomes ? 4 : 0;
-    for (enum fulfillment_verb verb = 0; verb < FULFILLMENT_VERBS; verb++)
-        legal |= fulfillment_asked(standing, verb) ? 1u << verb : 0;
+    legal |= fulfillment_asked(standing, PACK) ? 1 : 0;
+    legal |= fulfillment_asked(standing, SHIP) ? 2 : 0;
     return texts[legal];
 }
 
@@ -97,7 +100,7 @@ static const struct {
     [MOVING] = { STATE(SHIPPED), EVENT(IN_TRANSIT) },     [LATE] = { STATE(SHIPPED), EVENT(DELAYED) },
     [DELIVERED] = { STATE(DELIVERED), EVENT(DELIVERED) }, [REFUSED] = { STATE(EXCEPTION), EVENT(REFUSED) },
     [LOST] = { STATE(EXCEPTION), EVENT(LOST) },           [RETURNED] = { STATE(EXCEPTION), EVENT(RETURNED) },
-    [CANCELLED] = { STATE(CANCELLED), EVENT(CANCELLED) },
+    [CANCELLED] = { STATE(CANCELLED), EVENT(CANCELLED) }, [SHORT] = { STATE(SHORT), EVENT(SHORT) },
 };
 
 struct standings standings_of(Oms__Shipping__V1__Fulfillment__State state)

@@ -23,10 +23,17 @@ enum standing {
     LOST,     /* EXCEPTION */
     RETURNED, /* EXCEPTION */
     CANCELLED,
-    STANDINGS = CANCELLED,
+    SHORT, /* nothing of it was there */
+    STANDINGS = SHORT,
 };
 
-enum fulfillment_verb { PACK, SHIP, FULFILLMENT_VERBS };
+enum fulfillment_verb {
+    PACK,
+    PACK_SHORT,   /* without what is missing */
+    PACK_NOTHING, /* as everything is missing */
+    SHIP,
+    FULFILLMENT_VERBS,
+};
 
 enum fulfillment_outcome {
     LABEL_GIVEN,

@@ -108,6 +108,8 @@ int manifest_event(struct txn *txn, int32_t type, const Fulfillment *f, struct e
         .promise_time_us = f->promise_time_us,
         .version = f->version,
         .operation_id = f->operation_id,
+        .n_missing = f->n_missing,
+        .missing = f->missing,
     };
     *ret_event = (struct event){
         .type = type,

@@ -29,6 +29,24 @@ static void read_head(const struct rows *rows, size_t row, Fulfillment *f)
     };
 }
 
+/* Adds what is there to the lines, and what is not to the missing ones. */
+static int add_line(struct txn *txn, Fulfillment *f, const struct rows *rows, size_t row)
+{
+    const int64_t quantities[] = { row_int(rows, row, 3) - row_int(rows, row, 4), row_int(rows, row, 4) };
+    for (int missing = 0; missing < 2; missing++) {
+        if (quantities[missing] == 0)
+            continue;
+        FulfillmentLine *line = arena_message(txn->arena, &oms__shipping__v1__fulfillment_line__descriptor);
+        if (!line)
+            return -ENOMEM;
+        line->place = (int32_t)row_int(rows, row, 1);
+        line->sku = (char *)row_text(rows, row, 2);
+        line->quantity = quantities[missing];
+        *(missing ? &f->missing[f->n_missing++] : &f->lines[f->n_lines++]) = line;
+    }
+    return 0;
+}
+
 static Fulfillment *find(Fulfillment *const *fulfillments, size_t n, const char *id)
 {
     for (size_t i = 0; i < n; i++) {
@@ -49,7 +67,7 @@ static int read_lines(struct txn *txn, Fulfillment *const *fulfillments, size_t 
     struct rows rows;
     int r = txn_query_many(txn, &rows,
                            "WITH wanted (id) AS (VALUES (CAST($1 AS TEXT))) "
-                           "SELECT l.fulfillment_id, l.place, l.sku, l.quantity FROM wanted "
+                           "SELECT l.fulfillment_id, l.place, l.sku, l.quantity, l.missing FROM wanted "
                            "JOIN fulfillment_line l ON l.fulfillment_id = wanted.id ORDER BY l.fulfillment_id, l.n",
                            n, 1, ids);
     if (r < 0)
@@ -59,13 +77,9 @@ static int read_lines(struct txn *txn, Fulfillment *const *fulfillments, size_t 
     for (size_t i = 0; i < rows.n; i++) {
         if (!f || strcmp(f->fulfillment_id, row_text(&rows, i, 0)) != 0)
             f = find(fulfillments, n, row_text(&rows, i, 0));
-        FulfillmentLine *line = arena_message(txn->arena, &oms__shipping__v1__fulfillment_line__descriptor);
-        if (!line)
-            return -ENOMEM;
-        line->place = (int32_t)row_int(&rows, i, 1);
-        line->sku = (char *)row_text(&rows, i, 2);
-        line->quantity = row_int(&rows, i, 3);
-        f->lines[f->n_lines++] = line;
+        r = add_line(txn, f, &rows, i);
+        if (r < 0)
+            return r;
     }
     return 0;
 }
@@ -81,7 +95,8 @@ int fulfillments_read(struct txn *txn, const struct rows *rows, size_t n, Fulfil
             return -ENOMEM;
         read_head(rows, i, f);
         f->lines = arena_alloc(txn->arena, row_int(rows, i, COLUMN_LINES) * sizeof(FulfillmentLine *));
-        if (!f->lines)
+        f->missing = arena_alloc(txn->arena, row_int(rows, i, COLUMN_LINES) * sizeof(FulfillmentLine *));
+        if (!f->lines || !f->missing)
             return -ENOMEM;
         fulfillments[i] = f;
     }

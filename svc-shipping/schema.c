@@ -64,5 +64,63 @@ const struct migration shipping_migrations[] = {
       "    unknown {int} NOT NULL\n" /* their events about what is not ours */
       ") {clustered};\n"
       "INSERT INTO carrier_cursor (carrier, seq, round, resting, unknown) VALUES ('carrier', 0, 0, 1, 0)" },
+    { 2, "shortages",
+      /* What SQLite cannot alter is copied: one more standing, and what of a line was missing. */
+      "CREATE TABLE new_fulfillment (\n"
+      "    fulfillment_id {text} NOT NULL PRIMARY KEY,\n"
+      "    holder {text} NOT NULL,\n"       /* the service that wanted it */
+      "    operation_id {text} NOT NULL,\n" /* the request id of its CreateFulfillment */
+      "    order_id {text} NOT NULL,\n"
+      "    customer_id {text} NOT NULL,\n" /* empty: a guest */
+      "    location_id {text} NOT NULL,\n"
+      "    standing {int} NOT NULL CHECK (standing BETWEEN 1 AND 12),\n"
+      "    lines {int} NOT NULL CHECK (lines > 0),\n"
+      "    weight_grams {int} NOT NULL,\n"
+      "    carrier {text} NOT NULL,\n"
+      "    tracking_number {text} NOT NULL,\n"
+      "    promise_time_us {int} NOT NULL,\n"
+      "    delayed {int} NOT NULL CHECK (delayed IN (0, 1)),\n"
+      "    exception {text} NOT NULL,\n"
+      "    create_time_us {int} NOT NULL,\n"
+      "    update_time_us {int} NOT NULL,\n"
+      "    version {int} NOT NULL\n"
+      ") {strict};\n"
+      "INSERT INTO new_fulfillment (fulfillment_id, holder, operation_id, order_id, customer_id, location_id, "
+      "standing, lines, weight_grams, carrier, tracking_number, promise_time_us, delayed, exception, create_time_us, "
+      "update_time_us, version) SELECT fulfillment_id, holder, operation_id, order_id, customer_id, location_id, "
+      "standing, lines, weight_grams, carrier, tracking_number, promise_time_us, delayed, exception, create_time_us, "
+      "update_time_us, version FROM fulfillment;\n"
+      "CREATE TABLE new_line (\n"
+      "    fulfillment_id {text} NOT NULL REFERENCES new_fulfillment (fulfillment_id),\n"
+      "    n {int} NOT NULL,\n"
+      "    place {int} NOT NULL,\n" /* of the order's line */
+      "    sku {text} NOT NULL,\n"
+      "    quantity {int} NOT NULL CHECK (quantity > 0),\n" /* allocated; of these: */
+      "    missing {int} NOT NULL DEFAULT 0 CHECK (missing BETWEEN 0 AND quantity),\n"
+      "    PRIMARY KEY (fulfillment_id, n)\n"
+      ") {clustered};\n"
+      "INSERT INTO new_line (fulfillment_id, n, place, sku, quantity) "
+      "SELECT fulfillment_id, n, place, sku, quantity FROM fulfillment_line;\n"
+      "CREATE TABLE new_event (\n"
+      "    fulfillment_id {text} NOT NULL REFERENCES new_fulfillment (fulfillment_id),\n"
+      "    version {int} NOT NULL,\n"
+      "    type {int} NOT NULL,\n"
+      "    time_us {int} NOT NULL,\n"
+      "    PRIMARY KEY (fulfillment_id, version)\n"
+      ") {clustered};\n"
+      "INSERT INTO new_event (fulfillment_id, version, type, time_us) "
+      "SELECT fulfillment_id, version, type, time_us FROM tracking_event;\n"
+      "DROP TABLE tracking_event;\n"
+      "DROP TABLE fulfillment_line;\n"
+      "DROP TABLE fulfillment;\n"
+      "ALTER TABLE new_fulfillment RENAME TO fulfillment;\n"
+      "ALTER TABLE new_line RENAME TO fulfillment_line;\n"
+      "ALTER TABLE new_event RENAME TO tracking_event;\n"
+      "CREATE INDEX fulfillment_of_order ON fulfillment (order_id, fulfillment_id);\n"
+      "CREATE INDEX fulfillment_of_operation ON fulfillment (operation_id);\n"
+      "CREATE INDEX fulfillment_of_customer ON fulfillment (customer_id, fulfillment_id);\n"
+      "CREATE INDEX fulfillment_open ON fulfillment (location_id, fulfillment_id) WHERE standing <= 6;\n"
+      "CREATE INDEX fulfillment_under_way ON fulfillment (carrier) WHERE standing BETWEEN 4 AND 6;\n"
+      "CREATE INDEX fulfillment_tracked ON fulfillment (tracking_number) WHERE tracking_number <> ''" },
     {}
 };

@@ -23,9 +23,14 @@ extern const struct migration shipping_migrations[];
 rpc_batch create_fulfillments;
 rpc_unit cancel_fulfillment;
 /* warehouse.c */
-rpc_unit pack_fulfillment, ship_fulfillment;
+rpc_unit pack_fulfillment, settle_pack_fulfillment, ship_fulfillment;
 /* read.c */
 rpc_unit get_fulfillment, list_fulfillments, track_fulfillment;
+
+/* --- shortage.c --- */
+
+/* Takes what the request says is missing out of a parcel that is still to be packed. 0, or what the handler returns. */
+int shortage_take(struct rpc_call *call, struct txn *txn, const PackFulfillmentRequest *req, Fulfillment *fulfillment);
 
 /* --- read.c: rows as messages in the transaction's arena --- */
 
@@ -50,6 +55,7 @@ int address_there(struct txn *txn, const char *order_id);
 
 extern const struct deliverer shipping_deliverers[];
 
+int carrier_want_label(struct txn *txn, const char *fulfillment_id);
 int carrier_act(struct txn *txn, enum fulfillment_action action, const Fulfillment *fulfillment);
 /* Asks for what has happened after seq. */
 int carrier_ask_events(struct txn *txn, const char *carrier, uint64_t seq, int64_t round);

@@ -6,7 +6,7 @@
 static const struct rpc_method methods[] = {
     { "CreateFulfillment", .batch = create_fulfillments },
     { "CancelFulfillment", .unit = cancel_fulfillment },
-    { "PackFulfillment", .unit = pack_fulfillment },
+    { "PackFulfillment", .unit = pack_fulfillment, .settled = settle_pack_fulfillment },
     { "ShipFulfillment", .unit = ship_fulfillment },
     { "GetFulfillment", .unit = get_fulfillment },
     { "ListFulfillments", .unit = list_fulfillments },

@@ -49,6 +49,7 @@ static int take(struct manifest *manifest, struct entry *entry, const struct ful
     return log_position_message(manifest->txn, &ret->position);
 }
 
+/* Without the address the label is asked for when that has come (address.c). */
 int pack_fulfillment(struct rpc_call *call, struct txn *txn, const void *in, void *out)
 {
     const PackFulfillmentRequest *req = in;
@@ -57,16 +58,34 @@ int pack_fulfillment(struct rpc_call *call, struct txn *txn, const void *in, voi
     int r = find(call, txn, req->fulfillment_id, &manifest, &entry);
     if (r < 0)
         return r;
-    const struct fulfillment_step *step = fulfillment_asked(entry->standing, PACK);
-    if (!step)
+    if (!fulfillment_asked(entry->standing, PACK))
         return fail_state(call, entry);
-    r = address_there(txn, entry->told->order_id);
+    if (req->n_missing)
+        r = shortage_take(call, txn, req, entry->told);
     if (r < 0)
         return r;
-    if (r == 0)
-        return fail_for_now(call, "ADDRESS_NOT_THERE", "the order's address has not come yet");
+    enum fulfillment_verb verb = !req->n_missing ? PACK : entry->told->n_lines ? PACK_SHORT : PACK_NOTHING;
     entry->weight_grams = req->weight_grams;
-    return take(&manifest, entry, step, out);
+    r = take(&manifest, entry, fulfillment_asked(entry->standing, verb), out);
+    if (r == 0 && req->wait)
+        rpc_defer(call, entry->told->order_id);
+    return r;
+}
+
+int settle_pack_fulfillment(struct rpc_call *call, struct txn *txn, const void *in, void *out)
+{
+    const PackFulfillmentRequest *req = in;
+    FulfillmentResponse *ret = out;
+    struct manifest manifest;
+    struct entry *entry;
+    int r = find(call, txn, req->fulfillment_id, &manifest, &entry);
+    if (r < 0)
+        return r;
+    if (entry->standing == PACKED)
+        return RPC_WAIT;
+    ret->fulfillment = entry->told;
+    r = log_position_message(txn, &ret->position);
+    return r < 0 ? r : RPC_END;
 }
 
 int ship_fulfillment(struct rpc_call *call, struct txn *txn, const void *in, void *out)

@@ -104,11 +104,19 @@ class Customer(Person):
 
 
 class Warehouse(Person):
-    """Packs and ships whatever stands there, until nothing does and nothing more will come."""
+    """Packs and ships whatever stands there, as far as it is there, until nothing does and nothing more will come."""
+
+    def missing(self, parcel):
+        """Now and then a shelf has less than the books say; both who pack a parcel find the same."""
+        line = parcel["lines"][0]
+        return [{"sku": line["sku"], "quantity": "1"}] if int(parcel["fulfillmentId"][-3:], 32) % 40 == 0 else []
 
     def step(self, verb, parcel):
+        request = {"requestId": f"{parcel['fulfillmentId']}-{verb}", "fulfillmentId": parcel["fulfillmentId"]}
+        if verb == "PackFulfillment":
+            request["missing"] = self.missing(parcel)
         try:
-            self.insist(PARCELS + verb, {"requestId": f"{parcel}-{verb}", "fulfillmentId": parcel}, "warehouse:walter")
+            self.insist(PARCELS + verb, request, "warehouse:walter")
         except Refused as e:
             if e.code not in ("FAILED_PRECONDITION", "NOT_FOUND"):
                 raise
@@ -120,7 +128,7 @@ class Warehouse(Person):
                 for parcel in found["fulfillments"]:
                     if self.until.is_set():
                         break
-                    self.step(verb, parcel["fulfillmentId"])
+                    self.step(verb, parcel)
             self.until.wait(0.1)
 
 

@@ -109,8 +109,7 @@ def an_order_is_packed_shipped_and_paid_for():
     order_id = MESH.ask("order", "place", f"{MUG}=2", "--customer", "ada", "--pay", "tok_ok", "--email", "ada@example.com",
                         "--wait")["order"]["orderId"]
     shipment = await_true("there is a parcel", lambda: MESH.ask("shipment", "list", "--order", order_id)["fulfillments"])[0]
-    MESH.pack(shipment["fulfillmentId"])
-    await_true("it has its label", lambda: MESH.ask("shipment", "get", shipment["fulfillmentId"])["fulfillment"]["trackingNumber"])
+    MESH.ctl("shipment", "pack", shipment["fulfillmentId"], "--weight", "800", "--wait")
     MESH.ctl("shipment", "ship", shipment["fulfillmentId"])
     seen = [json.loads(line) for line in MESH.ctl("order", "watch", order_id, "-o", "json").splitlines()]
     assert (seen[-1]["state"], seen[-1]["paymentState"]) == ("COMPLETED", "CAPTURED"), seen

@@ -153,8 +153,7 @@ def parcel_of(order_id):
 
 
 def ship(parcel):
-    MESH.pack(parcel)
-    await_true("it has its label", lambda: MESH.ask("shipment", "get", parcel)["fulfillment"]["trackingNumber"])
+    MESH.ctl("shipment", "pack", parcel, "--wait")
     MESH.ctl("shipment", "ship", parcel)
 
 

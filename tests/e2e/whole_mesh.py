@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("OMS_BUILD_DIR", ROOT / "build"))
@@ -81,17 +80,6 @@ class Mesh:
                               capture_output=True, text=True, timeout=120)
         assert done.returncode == code, f"{args}: exit {done.returncode}\n{done.stdout}{done.stderr}\n{self.logs()}"
         return done.stdout if code in (0, 4) else done.stderr
-
-    def pack(self, parcel):
-        """By omsctl, once svc-shipping has heard of the parcel's address."""
-        for _ in range(100):
-            done = subprocess.run([CTL, "shipment", "pack", parcel, "--weight", "800"], env=self.env, capture_output=True,
-                                  text=True, timeout=120)
-            if "ADDRESS_NOT_THERE" not in done.stdout + done.stderr:
-                assert done.returncode == 0, done.stdout + done.stderr
-                return
-            time.sleep(0.1)
-        raise AssertionError(f"{parcel} has no address")
 
     def ask(self, *args, **more):
         """The same as parsed JSON."""

@@ -6,13 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#define THINK_US 400000
-#define IDLE_MAX 7 /* who finds nothing to do looks half as often, so many times */
-#define PAGE     30
-#define LIST     "/oms.shipping.v1.FulfillmentService/ListFulfillments"
-#define PACK     "/oms.shipping.v1.FulfillmentService/PackFulfillment"
-#define SHIP     "/oms.shipping.v1.FulfillmentService/ShipFulfillment"
-#define CANCEL   "/oms.order.v1.OrderService/CancelOrder"
+#define THINK_US  400000
+#define IDLE_MAX  7 /* who finds nothing to do looks half as often, so many times */
+#define PAGE      30
+#define SHORTAGES 30 /* of so many parcels one is short */
+#define LIST      "/oms.shipping.v1.FulfillmentService/ListFulfillments"
+#define PACK      "/oms.shipping.v1.FulfillmentService/PackFulfillment"
+#define SHIP      "/oms.shipping.v1.FulfillmentService/ShipFulfillment"
+#define CANCEL    "/oms.order.v1.OrderService/CancelOrder"
 
 typedef Oms__Shipping__V1__Fulfillment Fulfillment;
 typedef Oms__Shipping__V1__ListFulfillmentsRequest ListRequest;
@@ -26,15 +27,31 @@ static void done(struct actor *actor, const struct heard *answer)
     actor_rest(actor, THINK_US);
 }
 
+typedef Oms__Shipping__V1__PackFulfillmentRequest__Missing Missing;
+
+/* Now and then a shelf has less than the books say. */
+static bool is_short(struct actor *actor, const Fulfillment *f, Missing *ret_missing)
+{
+    const Oms__Shipping__V1__FulfillmentLine *line = f->lines[world_roll(actor->shop->w, f->n_lines)];
+
+    oms__shipping__v1__pack_fulfillment_request__missing__init(ret_missing);
+    ret_missing->sku = line->sku;
+    ret_missing->quantity = 1 + (int64_t)world_roll(actor->shop->w, (uint64_t)line->quantity);
+    return world_roll(actor->shop->w, SHORTAGES) == 0;
+}
+
 static void pack(struct actor *actor, const Fulfillment *f)
 {
     Oms__Shipping__V1__PackFulfillmentRequest req = OMS__SHIPPING__V1__PACK_FULFILLMENT_REQUEST__INIT;
+    Missing one, *missing = &one;
     char id[ID_MAX];
 
     id_make(node_port(actor->shop->gateway), "pck", id);
     req.request_id = id;
     req.fulfillment_id = f->fulfillment_id;
     req.weight_grams = 100 + (int64_t)world_roll(actor->shop->w, 5000);
+    req.missing = &missing;
+    req.n_missing = is_short(actor, f, missing);
     actor_ask(actor, "svc-shipping", PACK, actor_pack(actor, &req), true, done);
 }
 

@@ -83,7 +83,7 @@ START_TEST(each_event_raises_the_case_that_is_written_here)
     }, parcels[] = {
         { E(FULFILLMENT_DELAYED), K(DELAY), "f1" },           { E(FULFILLMENT_LOST), K(PARCEL_LOST), "f2" },
         { E(FULFILLMENT_RETURNED), K(PARCEL_RETURNED), "f3" }, { E(FULFILLMENT_REFUSED), K(ADDRESS_REFUSED), "f4" },
-        { E(FULFILLMENT_CANCELLED), 0, "f5" },
+        { E(FULFILLMENT_CANCELLED), 0, "f5" },                 { E(FULFILLMENT_SHORT), K(SHORTAGE), "f6" },
     };
     stage_open(&s, 1);
     size_t n = 0;
@@ -94,7 +94,7 @@ START_TEST(each_event_raises_the_case_that_is_written_here)
     order_event(&s, E(ORDER_REJECTED), "ord_1", "CARD_DECLINED");
     stage_settle(&s);
     const ListCasesResponse *all = OPEN_CASES;
-    ck_assert_uint_eq(all->n_cases, 8);
+    ck_assert_uint_eq(all->n_cases, 9);
     for (size_t k = 0; k < all->n_cases; k++) {
         bool right = false;
         for (size_t i = 0; i < sizeof(payments) / sizeof(payments[0]); i++)

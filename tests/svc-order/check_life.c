@@ -397,6 +397,126 @@ START_TEST(stuck_orders_are_listed_the_longest_first)
 }
 END_TEST
 
+/* --- not there --- */
+
+/* What is to be packed at the location, without so many of its first line; -1: without anything. */
+static void pack_short(const char *order_id, const char *location_id, int64_t missing)
+{
+    Oms__Shipping__V1__PackFulfillmentRequest *req =
+        arena_message(&s.arena, &oms__shipping__v1__pack_fulfillment_request__descriptor);
+    const Oms__Shipping__V1__ListFulfillmentsResponse *list = parcels(order_id);
+    for (size_t i = 0; i < list->n_fulfillments; i++) {
+        Oms__Shipping__V1__Fulfillment *f = list->fulfillments[i];
+        if (strcmp(f->location_id, location_id) != 0)
+            continue;
+        req->fulfillment_id = f->fulfillment_id;
+        req->missing = arena_alloc(&s.arena, f->n_lines * sizeof(*req->missing));
+        for (; req->n_missing < (missing < 0 ? f->n_lines : 1); req->n_missing++) {
+            const Oms__Shipping__V1__FulfillmentLine *line = f->lines[req->n_missing];
+            Oms__Shipping__V1__PackFulfillmentRequest__Missing *each =
+                arena_message(&s.arena, &oms__shipping__v1__pack_fulfillment_request__missing__descriptor);
+            each->sku = line->sku;
+            each->quantity = missing < 0 ? line->quantity : missing;
+            req->missing[req->n_missing] = each;
+        }
+    }
+    req->request_id = fresh(&s);
+    get(&s, &depot, "PackFulfillment", req);
+    world_run(s.world, 10 * SECOND);
+}
+
+static void ship_all(const char *order_id)
+{
+    const Oms__Shipping__V1__ListFulfillmentsResponse *list = parcels(order_id);
+    for (size_t i = 0; i < list->n_fulfillments; i++) {
+        if (list->fulfillments[i]->state == OMS__SHIPPING__V1__FULFILLMENT__STATE__ALLOCATED)
+            pack_one(list->fulfillments[i]->fulfillment_id);
+        if (list->fulfillments[i]->state != OMS__SHIPPING__V1__FULFILLMENT__STATE__SHORT)
+            ship_one(list->fulfillments[i]->fulfillment_id);
+    }
+}
+
+#define SHORTAGES NUMBER(&s, s.notify, "SELECT COUNT(*) FROM alert_case WHERE kind = 1 AND state <> 3")
+
+START_TEST(what_is_not_there_is_cancelled_and_never_captured)
+{
+    open_shop(1);
+    const char *id = place(&(struct basket){ "tok_ok", NULL, 7, 0, 1 })->order_id;
+    AWAIT(id, CONFIRMED, .fulfillment_state = SENT_(ALLOCATED));
+    pack_short(id, "L1", 2);
+    const Order *order = AWAIT(id, CONFIRMED, PAID(AUTHORIZED));
+    ck_assert_int_eq(order->lines[0]->cancelled, 2);
+    ck_assert_int_eq(SHORTAGES, 1);
+    ship_all(id);
+    order = AWAIT(id, COMPLETED, PAID(CAPTURED), SENT_(DELIVERED));
+    ck_assert_int_eq(order->lines[0]->shipped, 5);
+    ck_assert_int_eq(order->captured->units, 53);
+    shop_settle(&s);
+    ck_assert_int_eq(RESERVED, 0);
+    ck_assert_int_eq(ON_HAND, 100);
+    ck_assert_int_eq(NUMBER(&s, s.payment, "SELECT COUNT(*) FROM payment WHERE voiding = 2"), 1);
+    shop_close(&s);
+}
+END_TEST
+
+START_TEST(an_order_goes_on_without_a_parcel_of_which_nothing_is_there)
+{
+    open_shop(1);
+    const char *id = place(&(struct basket){ "tok_ok", NULL, 7, 0, 1 })->order_id;
+    AWAIT(id, CONFIRMED, .fulfillment_state = SENT_(ALLOCATED));
+    pack_short(id, "L2", -1);
+    ship_all(id);
+    const Order *order = AWAIT(id, COMPLETED, PAID(CAPTURED), SENT_(DELIVERED));
+    ck_assert_int_eq(order->lines[0]->shipped, 5);
+    ck_assert_int_eq(order->lines[0]->cancelled, 2);
+    ck_assert_int_eq(order->captured->units, 53);
+    shop_settle(&s);
+    ck_assert_int_eq(RESERVED, 0);
+    shop_close(&s);
+}
+END_TEST
+
+START_TEST(an_order_of_which_nothing_is_there_is_cancelled)
+{
+    open_shop(1);
+    const char *id = place(&(struct basket){ "tok_ok", NULL, 7, 0, 1 })->order_id;
+    AWAIT(id, CONFIRMED, .fulfillment_state = SENT_(ALLOCATED));
+    pack_short(id, "L1", -1);
+    pack_short(id, "L2", -1);
+    const Order *order = AWAIT(id, CANCELLED, PAID(VOIDED));
+    ck_assert_int_eq(order->lines[0]->cancelled, 7);
+    shop_settle(&s);
+    ck_assert_int_eq(RESERVED, 0);
+    ck_assert_int_eq(ON_HAND, 105);
+    ck_assert_int_eq(SHORTAGES, 2);
+    shop_close(&s);
+}
+END_TEST
+
+/* Whichever svc-order hears of first: the verdicts on the parcels, or that something is missing. */
+START_TEST(a_shortage_and_a_cancel_at_once_count_each_unit_once)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        open_shop(seed);
+        const char *id = place(&(struct basket){ "tok_ok", NULL, 7, 0, 1 })->order_id;
+        AWAIT(id, CONFIRMED, .fulfillment_state = SENT_(ALLOCATED));
+        CancelOrderRequest req = OMS__ORDER__V1__CANCEL_ORDER_REQUEST__INIT;
+        req.request_id = fresh(&s);
+        req.order_id = (char *)id;
+        world_partition(s.world, s.order, s.shipping, 20 * SECOND);
+        pack_short(id, seed % 2 ? "L1" : "L2", seed % 4 < 2 ? -1 : 1);
+        get(&s, &anna, "CancelOrder", &req);
+        AWAIT(id, CANCELLED, PAID(VOIDED));
+        shop_settle(&s);
+        world_run(s.world, MINUTE);
+        ck_assert_int_eq(NUMBER(&s, s.order, "SELECT SUM(cancelled) FROM order_line WHERE stocked = 1"), 7);
+        ck_assert_int_eq(NUMBER(&s, s.order, "SELECT parcels + parcels_open FROM sales_order"), 0);
+        ck_assert_int_eq(RESERVED, 0);
+        shop_close(&s);
+    }
+}
+END_TEST
+
 /* --- somebody else's --- */
 
 static const struct caller stranger = { ROLE_BIT(MESH__V1__ROLE__SERVICE), "svc-gifts" };
@@ -482,5 +602,7 @@ SUITE("life", 120, an_order_is_paid_when_it_ships_and_completed_when_it_is_there
       an_order_that_has_not_left_is_cancelled_and_voided, an_order_that_is_still_pending_is_cancelled,
       what_has_left_goes_on_and_the_rest_is_cancelled, a_lost_parcel_is_given_up_by_staff_and_paid_back,
       only_the_owner_and_staff_may_cancel_or_ask, stuck_orders_are_listed_the_longest_first,
+      what_is_not_there_is_cancelled_and_never_captured, an_order_goes_on_without_a_parcel_of_which_nothing_is_there,
+      an_order_of_which_nothing_is_there_is_cancelled, a_shortage_and_a_cancel_at_once_count_each_unit_once,
       a_parcel_that_svc_order_has_not_asked_for_is_none_of_the_orders,
       a_payment_that_svc_order_has_not_asked_for_is_none_of_the_orders)

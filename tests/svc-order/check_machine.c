@@ -31,6 +31,7 @@ static const char *const outcomes[] = {
     [REFUND_REFUSED] = "refund refused",
     [FULFILLMENT_ACCEPTED] = "fulfilment accepted",
     [FULFILLMENT_REFUSED] = "fulfilment refused",
+    [PARCEL_SHORT] = "parcel short",
     [PARCEL_SHIPPED] = "parcel shipped",
     [PARCEL_DELIVERED] = "parcel delivered",
     [PARCEL_TROUBLED] = "parcel in trouble",

@@ -69,18 +69,99 @@ START_TEST(what_an_order_has_reserved_leaves_from_where_it_was_reserved)
 }
 END_TEST
 
-START_TEST(nothing_is_packed_before_its_address_has_come)
+START_TEST(what_is_packed_before_its_address_has_come_is_labelled_when_it_has)
 {
     yard_open(&s, 1);
     const char *order = order_to(&s, "York");
     world_partition(s.world, s.shipping, s.order, 20 * (int64_t)SECOND);
     const char *id = create(&s, order);
-    ck_refused(try_pack(&s, id), RPC_FAILED_PRECONDITION, "ADDRESS_NOT_THERE", "");
-    ck_assert_int_eq(fulfillment_of(&s, id)->state, FULFILLMENT_STATE(ALLOCATED));
-    packed(&s, id);
+    ck_assert_int_eq(try_pack(&s, id)->code, RPC_OK);
+    world_run(s.world, 10 * (int64_t)SECOND);
+    ck_assert_int_eq(fulfillment_of(&s, id)->state, FULFILLMENT_STATE(PACKED));
+    ck_assert_uint_eq(book_parcels(&s), 0);
+    shipped(&s, id);
+    ck_assert_uint_eq(book_parcels(&s), 1);
     shop_close(&s);
 }
 END_TEST
+
+START_TEST(who_packs_may_wait_for_the_label_or_its_refusal)
+{
+    yard_open(&s, 1);
+    const struct asked *a = try_pack_and_wait(&s, create(&s, order_to(&s, "Silentham")));
+    ck_assert_int_eq(a->code, RPC_OK);
+    const Fulfillment *f = ((FulfillmentResponse *)a->reply)->fulfillment;
+    ck_assert_int_eq(f->state, FULFILLMENT_STATE(PACKED));
+    ck_assert_str_ne(f->tracking_number, "");
+    ck_assert_int_eq(try_ship(&s, f->fulfillment_id)->code, RPC_OK);
+    a = try_pack_and_wait(&s, create(&s, order_to(&s, "Refusal")));
+    ck_assert_int_eq(a->code, RPC_OK);
+    ck_assert_str_eq(((FulfillmentResponse *)a->reply)->fulfillment->exception, "ADDRESS_REFUSED");
+    shop_close(&s);
+}
+END_TEST
+
+/* --- shortages --- */
+
+START_TEST(a_parcel_goes_without_what_is_missing)
+{
+    yard_open(&s, 1);
+    const char *id = create(&s, order_to(&s, "York"));
+    const struct asked *a = try_pack_without(&s, id, (int64_t[]){ 1, 1 });
+    ck_assert_int_eq(a->code, RPC_OK);
+    const Fulfillment *told[] = { ((FulfillmentResponse *)a->reply)->fulfillment, fulfillment_of(&s, id) };
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(told[i]->state, FULFILLMENT_STATE(PACKED));
+        ck_assert_uint_eq(told[i]->n_lines, 1);
+        ck_assert_str_eq(told[i]->lines[0]->sku, "S1");
+        ck_assert_int_eq(told[i]->lines[0]->quantity, 1);
+        ck_assert_uint_eq(told[i]->n_missing, 2);
+        ck_assert_str_eq(told[i]->missing[0]->sku, "S0");
+        ck_assert_str_eq(told[i]->missing[1]->sku, "S1");
+        ck_assert_int_eq(told[i]->missing[1]->quantity, 1);
+    }
+    ck_assert_int_eq(EVENTS(60), 1);
+    shipped(&s, id);
+    await_state(&s, id, FULFILLMENT_STATE(DELIVERED));
+    shop_close(&s);
+}
+END_TEST
+
+START_TEST(a_parcel_of_which_nothing_is_there_ends_and_the_carrier_is_not_asked)
+{
+    yard_open(&s, 1);
+    CreateFulfillmentRequest *req = shares_of(&s, order_to(&s, "York"), 1);
+    const char *id =
+        ((CreateFulfillmentResponse *)get(&s, &order_process, "CreateFulfillment", req))->fulfillment_ids[0];
+    ck_assert_int_eq(try_pack_without(&s, id, (int64_t[]){ 1, 2 })->code, RPC_OK);
+    world_run(s.world, 30 * (int64_t)SECOND);
+    ck_assert_int_eq(fulfillment_of(&s, id)->state, FULFILLMENT_STATE(SHORT));
+    ck_assert_int_eq(EVENTS(60), 1);
+    ck_assert_str_eq(book_says(&s, id), "");
+    ck_refused(try_ship(&s, id), RPC_FAILED_PRECONDITION, "FULFILLMENT_STATE", "");
+    ck_refused(try_pack(&s, id), RPC_FAILED_PRECONDITION, "FULFILLMENT_STATE", "");
+    const CancelFulfillmentResponse *cancelled = cancel(&s, req->request_id);
+    ck_assert(!cancelled->verdicts[0]->too_late);
+    ck_assert_uint_eq(cancelled->verdicts[0]->n_lines, 0);
+    shop_close(&s);
+}
+END_TEST
+
+START_TEST(no_more_is_missing_than_was_to_be_packed)
+{
+    yard_open(&s, 1);
+    const char *id = create(&s, order_to(&s, "York"));
+    ck_refused(try_pack_without(&s, id, (int64_t[]){ 0, 3 }), RPC_INVALID_ARGUMENT, "NOT_IN_PARCEL",
+               "missing[0].quantity");
+    ck_refused(try_pack_without(&s, id, (int64_t[]){ 2, 0 }), RPC_INVALID_ARGUMENT, "NOT_IN_PARCEL",
+               "missing[0].quantity");
+    ck_assert_int_eq(fulfillment_of(&s, id)->state, FULFILLMENT_STATE(ALLOCATED));
+    ck_assert_uint_eq(fulfillment_of(&s, id)->n_missing, 0);
+    shop_close(&s);
+}
+END_TEST
+
+/* --- the label --- */
 
 START_TEST(nothing_is_shipped_before_its_label_has_come)
 {
@@ -252,7 +333,10 @@ START_TEST(the_row_decides_between_shipping_and_cancelling)
 END_TEST
 
 SUITE("warehouse", 120, a_parcel_is_packed_labelled_shipped_and_delivered,
-      what_an_order_has_reserved_leaves_from_where_it_was_reserved, nothing_is_packed_before_its_address_has_come,
+      what_an_order_has_reserved_leaves_from_where_it_was_reserved,
+      what_is_packed_before_its_address_has_come_is_labelled_when_it_has,
+      who_packs_may_wait_for_the_label_or_its_refusal, a_parcel_goes_without_what_is_missing,
+      a_parcel_of_which_nothing_is_there_ends_and_the_carrier_is_not_asked, no_more_is_missing_than_was_to_be_packed,
       nothing_is_shipped_before_its_label_has_come, what_cannot_be_asked_is_refused_saying_what_can,
       only_a_warehouse_packs_and_ships, an_address_that_the_carrier_refuses_is_an_exception_that_can_be_cancelled,
       a_carrier_that_fails_or_is_silent_gives_one_label, a_label_that_comes_after_the_cancel_is_withdrawn,

@@ -119,6 +119,32 @@ const struct asked *try_pack(struct shop *s, const char *fulfillment_id)
     return ask_pack(s, fresh(s), fulfillment_id);
 }
 
+const struct asked *try_pack_without(struct shop *s, const char *fulfillment_id, const int64_t missing[2])
+{
+    PackFulfillmentRequest req = OMS__SHIPPING__V1__PACK_FULFILLMENT_REQUEST__INIT;
+    Missing wanted[2], *lines[2];
+    for (int place = 0; place < 2; place++) {
+        oms__shipping__v1__pack_fulfillment_request__missing__init(&wanted[place]);
+        wanted[place].sku = place ? "S1" : "S0";
+        wanted[place].quantity = missing[place];
+        if (missing[place])
+            lines[req.n_missing++] = &wanted[place];
+    }
+    req.request_id = fresh(s);
+    req.fulfillment_id = (char *)fulfillment_id;
+    req.missing = lines;
+    return ask(s, &depot, "PackFulfillment", &req);
+}
+
+const struct asked *try_pack_and_wait(struct shop *s, const char *fulfillment_id)
+{
+    PackFulfillmentRequest req = OMS__SHIPPING__V1__PACK_FULFILLMENT_REQUEST__INIT;
+    req.request_id = fresh(s);
+    req.fulfillment_id = (char *)fulfillment_id;
+    req.wait = true;
+    return ask(s, &depot, "PackFulfillment", &req);
+}
+
 const struct asked *try_ship(struct shop *s, const char *fulfillment_id)
 {
     return ask_ship(s, fresh(s), fulfillment_id);
@@ -142,7 +168,7 @@ static const Fulfillment *insist(struct shop *s,
 
 const Fulfillment *packed(struct shop *s, const char *fulfillment_id)
 {
-    return insist(s, ask_pack, fulfillment_id, "ADDRESS_NOT_THERE");
+    return insist(s, ask_pack, fulfillment_id, "");
 }
 
 const Fulfillment *shipped(struct shop *s, const char *fulfillment_id)

@@ -18,6 +18,9 @@ CreateFulfillmentRequest *shares_of(struct shop *s, const char *order_id, int n)
 const char *create(struct shop *s, const char *order_id);
 const CancelFulfillmentResponse *cancel(struct shop *s, const char *operation_id);
 const struct asked *try_pack(struct shop *s, const char *fulfillment_id);
+/* Of one with the lines 0 (1 × S0) and 1 (2 × S1): without so many of each. */
+const struct asked *try_pack_without(struct shop *s, const char *fulfillment_id, const int64_t missing[2]);
+const struct asked *try_pack_and_wait(struct shop *s, const char *fulfillment_id);
 const struct asked *try_ship(struct shop *s, const char *fulfillment_id);
 /* Tried again under one request id while something is not there yet, or nobody answers. */
 const Fulfillment *packed(struct shop *s, const char *fulfillment_id);
