@@ -109,7 +109,7 @@ class Warehouse(Person):
     def missing(self, parcel):
         """Now and then a shelf has less than the books say; both who pack a parcel find the same."""
         line = parcel["lines"][0]
-        return [{"sku": line["sku"], "quantity": "1"}] if int(parcel["fulfillmentId"][-3:], 32) % 40 == 0 else []
+        return [{"sku": line["sku"], "quantity": "1"}] if int(parcel["fulfillmentId"][-3:], 36) % 40 == 0 else []
 
     def step(self, verb, parcel):
         request = {"requestId": f"{parcel['fulfillmentId']}-{verb}", "fulfillmentId": parcel["fulfillmentId"]}
