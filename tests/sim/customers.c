@@ -149,7 +149,7 @@ static void placed(struct actor *actor, const struct heard *answer)
             shop_violation(shop, "%s was refused as reused when it was not", in->request_id);
     }
     shop->n_open -= first;
-    actor_rest(actor, THINK_US);
+    actor_rest(actor, THINK_US / actor->shop->hurry);
 }
 
 static void place(struct actor *actor)
@@ -158,7 +158,7 @@ static void place(struct actor *actor)
     struct world *w = shop->w;
 
     if (shop->closing || shop->n_intentions == shop->wanted) {
-        actor_rest(actor, THINK_US);
+        actor_rest(actor, THINK_US / actor->shop->hurry);
         return;
     }
     struct intention *in = &shop->intentions[shop->n_intentions];
@@ -214,7 +214,7 @@ static void spoiled(struct actor *actor, const struct heard *answer)
     if (answer->code != RPC_INVALID_ARGUMENT || strcmp(answer->reason, "REQUEST_ID_REUSED") != 0)
         shop_violation(actor->shop, "another body under %s was answered %s %s", actor->intention->request_id,
                        rpc_code_name(answer->code), answer->reason);
-    actor_rest(actor, THINK_US);
+    actor_rest(actor, THINK_US / actor->shop->hurry);
 }
 
 static void spoil(struct actor *actor)
@@ -235,7 +235,7 @@ static void cancelled(struct actor *actor, const struct heard *answer)
     else if (answer->code != RPC_FAILED_PRECONDITION)
         shop_violation(actor->shop, "cancelling %s was answered %s %s", actor->intention->order_id,
                        rpc_code_name(answer->code), answer->reason);
-    actor_rest(actor, THINK_US);
+    actor_rest(actor, THINK_US / actor->shop->hurry);
 }
 
 static void cancel(struct actor *actor)
@@ -272,7 +272,7 @@ static void got(struct actor *actor, const struct heard *answer)
                        answer->message);
     if (reply)
         oms__order__v1__get_order_response__free_unpacked(reply, NULL);
-    actor_rest(actor, THINK_US);
+    actor_rest(actor, THINK_US / actor->shop->hurry);
 }
 
 static struct bytes get_request(struct actor *actor)
@@ -297,7 +297,7 @@ static void pried(struct actor *actor, const struct heard *answer)
     if (answer->code != RPC_NOT_FOUND)
         shop_violation(actor->shop, "somebody else's order %s was answered %s", actor->intention->order_id,
                        rpc_code_name(answer->code));
-    actor_rest(actor, THINK_US);
+    actor_rest(actor, THINK_US / actor->shop->hurry);
 }
 
 static void pry(struct actor *actor)
@@ -324,7 +324,7 @@ static void listed(struct actor *actor, const struct heard *answer)
             shop_violation(actor->shop, "%s was listed %s", actor->caller.subject, reply->orders[i]->order_id);
     if (reply)
         oms__order__v1__list_orders_response__free_unpacked(reply, NULL);
-    actor_rest(actor, THINK_US);
+    actor_rest(actor, THINK_US / actor->shop->hurry);
 }
 
 static void list(struct actor *actor)
@@ -349,7 +349,7 @@ static void seen(struct actor *actor, const struct heard *answer)
             shop_violation(actor->shop, "%s has negative availability", reply->availability[i]->sku);
     if (reply)
         oms__inventory__v1__batch_get_availability_response__free_unpacked(reply, NULL);
-    actor_rest(actor, THINK_US);
+    actor_rest(actor, THINK_US / actor->shop->hurry);
 }
 
 static void look(struct actor *actor)

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #define THINK_US  400000
-#define IDLE_MAX  7 /* who finds nothing to do looks half as often, so many times */
-#define PAGE      30
+#define IDLE_US   40000000 /* who can do nothing looks half as often, until it is as rarely as that */
+#define PAGE      10
 #define SHORTAGES 30 /* of so many parcels one is short */
 #define LIST      "/oms.shipping.v1.FulfillmentService/ListFulfillments"
 #define PACK      "/oms.shipping.v1.FulfillmentService/PackFulfillment"
@@ -19,12 +19,32 @@ typedef Oms__Shipping__V1__Fulfillment Fulfillment;
 typedef Oms__Shipping__V1__ListFulfillmentsRequest ListRequest;
 typedef Oms__Shipping__V1__ListFulfillmentsResponse ListResponse;
 
+static void rest(struct actor *actor, bool achieved)
+{
+    int64_t us = THINK_US / actor->shop->hurry << actor->idle;
+
+    actor->idle = achieved ? 0 : actor->idle + (us < IDLE_US);
+    actor_rest(actor, us);
+}
+
 /* It may have been cancelled, or moved on, since it was listed. */
-static void done(struct actor *actor, const struct heard *answer)
+static void check(struct actor *actor, const struct heard *answer)
 {
     if (answer->code != RPC_OK && answer->code != RPC_FAILED_PRECONDITION && answer->code != RPC_ABORTED)
         shop_violation(actor->shop, "a parcel was answered %s %s", rpc_code_name(answer->code), answer->message);
-    actor_rest(actor, THINK_US);
+}
+
+static void done(struct actor *actor, const struct heard *answer)
+{
+    check(actor, answer);
+    rest(actor, answer->code == RPC_OK);
+}
+
+/* What is lost stays lost, if there is nothing else to be cancelled. */
+static void given_up(struct actor *actor, const struct heard *answer)
+{
+    check(actor, answer);
+    actor_rest(actor, IDLE_US);
 }
 
 typedef Oms__Shipping__V1__PackFulfillmentRequest__Missing Missing;
@@ -75,7 +95,7 @@ static void give_up(struct actor *actor, const Fulfillment *f)
     req.request_id = id;
     req.order_id = f->order_id;
     req.reason = "PARCEL_LOST";
-    actor_ask(actor, "svc-order", CANCEL, actor_pack(actor, &req), true, done);
+    actor_ask(actor, "svc-order", CANCEL, actor_pack(actor, &req), true, given_up);
 }
 
 static const struct {
@@ -99,9 +119,8 @@ static void listed(struct actor *actor, const struct heard *answer)
     for (size_t i = 0; f && i < sizeof(chores) / sizeof(chores[0]); i++)
         if (chores[i].state == f->state)
             chores[i].see_to(actor, f);
-    actor->idle = f ? 0 : actor->idle + (actor->idle < IDLE_MAX);
     if (!f)
-        actor_rest(actor, (int64_t)THINK_US << actor->idle);
+        rest(actor, false);
     if (reply)
         oms__shipping__v1__list_fulfillments_response__free_unpacked(reply, NULL);
 }

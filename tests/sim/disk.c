@@ -74,6 +74,16 @@ static void sector_copy(struct image *to, const struct image *from, size_t secto
         memcpy(to->data + at, from->data + at, end - at);
 }
 
+/* Makes an image what the other one is, of which it differs in nothing but the dirty sectors. */
+static void follow(struct file *f, struct image *to, const struct image *from)
+{
+    image_length(to, from->len);
+    for (size_t i = 0; i < f->n_order; i++)
+        sector_copy(to, from, f->order[i], SECTOR);
+    to->exists = from->exists;
+    clean(f);
+}
+
 struct file *file_make(const char *name)
 {
     struct file *f = calloc(1, sizeof(*f));
@@ -90,7 +100,6 @@ void file_free(struct file *f)
     file_forget_shm(f);
     free(f->now.data);
     free(f->durable.data);
-    free(f->fate.data);
     free(f->dirty);
     free(f->order);
     free(f);
@@ -117,17 +126,6 @@ void file_truncate(struct file *f, size_t len)
     image_length(&f->now, len);
 }
 
-void file_sync(struct file *f)
-{
-    if (!f->touched)
-        return;
-    image_length(&f->durable, f->now.len);
-    for (size_t i = 0; i < f->n_order; i++)
-        sector_copy(&f->durable, &f->now, f->order[i], SECTOR);
-    f->durable.exists = f->now.exists;
-    clean(f);
-}
-
 void file_delete(struct file *f)
 {
     file_truncate(f, 0);
@@ -147,34 +145,34 @@ enum mood { KEEP_ALL, KEEP_NONE, KEEP_FIRST, KEEP_SOME, MOODS };
 
 static void decide(struct disk *disk, struct file *f)
 {
+    struct image *durable = &f->durable;
     uint64_t *chance = &disk->chance;
     enum mood mood = (enum mood)(chance_next(chance) % MOODS);
     size_t first = f->n_order ? chance_next(chance) % (f->n_order + 1) : 0;
     uint64_t odds = 5 + chance_next(chance) % 90;
-    size_t lens[] = { f->durable.len, f->now.len, f->durable.len };
+    size_t lens[] = { durable->len, f->now.len, durable->len };
 
-    image_copy(&f->fate, &f->durable);
     if (!f->touched)
         return;
-    if (f->now.len > f->durable.len)
-        lens[2] += chance_next(chance) % (f->now.len - f->durable.len);
-    f->fate.exists = mood == KEEP_ALL          ? f->now.exists
-                     : mood == KEEP_NONE       ? f->durable.exists
-                     : chance_next(chance) % 2 ? f->now.exists
-                                               : f->durable.exists;
-    image_length(&f->fate, mood == KEEP_ALL    ? f->now.len
-                           : mood == KEEP_NONE ? f->durable.len
-                                               : lens[chance_next(chance) % 3]);
+    if (f->now.len > durable->len)
+        lens[2] += chance_next(chance) % (f->now.len - durable->len);
+    durable->exists = mood == KEEP_ALL          ? f->now.exists
+                      : mood == KEEP_NONE       ? durable->exists
+                      : chance_next(chance) % 2 ? f->now.exists
+                                                : durable->exists;
+    image_length(durable, mood == KEEP_ALL    ? f->now.len
+                          : mood == KEEP_NONE ? durable->len
+                                              : lens[chance_next(chance) % 3]);
     for (size_t i = 0; i < f->n_order && mood != KEEP_NONE; i++) {
         uint64_t dice = chance_next(chance) % 100;
         bool keep = mood == KEEP_ALL || (mood == KEEP_FIRST ? i < first : dice < odds);
         if (keep)
-            sector_copy(&f->fate, &f->now, f->order[i], SECTOR);
+            sector_copy(durable, &f->now, f->order[i], SECTOR);
         else if (mood != KEEP_ALL && dice > 95)
-            sector_copy(&f->fate, &f->now, f->order[i], dice * 4);
+            sector_copy(durable, &f->now, f->order[i], dice * 4);
     }
-    if (!f->fate.exists)
-        image_length(&f->fate, 0);
+    if (!durable->exists)
+        image_length(durable, 0);
 }
 
 void disk_tick(struct disk *disk)
@@ -190,12 +188,12 @@ void disk_tick(struct disk *disk)
 }
 
 /* Journaling file systems keep the order of what they know about files: a deletion is durable once anything is synced
- * later. */
-void disk_settle(struct disk *disk)
+ * later. Nothing is any more on a disk whose fate is decided. */
+void disk_sync(struct disk *disk, struct file *synced)
 {
-    for (struct file *f = disk ? disk->files : NULL; f; f = f->next)
-        if (!f->now.exists)
-            file_sync(f);
+    for (struct file *f = disk && !disk->doomed ? disk->files : NULL; f; f = f->next)
+        if (f->touched && (f == synced || !f->now.exists))
+            follow(f, &f->durable, &f->now);
 }
 
 void disk_crash(struct disk *disk)
@@ -203,9 +201,7 @@ void disk_crash(struct disk *disk)
     for (struct file *f = disk->files; f; f = f->next) {
         if (!disk->doomed)
             decide(disk, f);
-        image_copy(&f->now, &f->fate);
-        image_copy(&f->durable, &f->fate);
-        clean(f);
+        follow(f, &f->now, &f->durable);
         file_forget_shm(f);
         f->reserved = f->pending = NULL;
         f->readers = f->shm_users = 0;

@@ -14,9 +14,9 @@ struct image {
 
 struct file {
     char name[128];
-    struct image now, durable;
-    struct image fate; /* what a doomed disk will hold */
-    uint8_t *dirty;    /* a flag a sector: written since the last sync */
+    struct image now;
+    struct image durable; /* of a doomed disk: what it will hold */
+    uint8_t *dirty;       /* a flag a sector: written since the last sync */
     size_t dirty_capacity;
     uint32_t *order; /* dirty sectors in the order they were first written */
     size_t n_order, order_capacity;
@@ -43,11 +43,10 @@ struct disk {
 struct disk *disk_of(const char *path);                                 /* NULL: no such disk */
 struct file *disk_file(struct disk *disk, const char *path, bool make); /* NULL: it does not exist */
 void disk_tick(struct disk *disk);                                      /* NULL is harmless */
-void disk_settle(struct disk *disk);                                    /* deletions are durable */
+void disk_sync(struct disk *disk, struct file *synced);                 /* NULL: only deletions */
 struct file *file_make(const char *name);
 void file_free(struct file *f);
 void file_write(struct file *f, const void *data, size_t n, size_t at);
 void file_truncate(struct file *f, size_t len);
-void file_sync(struct file *f);
 void file_delete(struct file *f);
 void file_forget_shm(struct file *f);

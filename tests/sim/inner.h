@@ -31,7 +31,8 @@ struct queued {
 struct queue {
     struct queued *items;
     size_t first, n, capacity;
-    uint32_t weight; /* how eagerly the dice pick it */
+    uint32_t weight;       /* how eagerly the dice pick it */
+    int64_t busy_until_us; /* its last task is not over */
 };
 
 struct world {
@@ -60,7 +61,7 @@ struct node {
     bool up, refuses;
     int64_t mono_offset_us, wall_offset_us, stalled_until_us;
     struct queue lanes[LANE_COUNT];
-    struct coming wake, reboot, emptied;
+    struct coming wake, committed, reboot, emptied;
     struct alarm *alarms; /* every timer that is started */
     const struct server_ops *ops;
     void *server;
@@ -81,6 +82,8 @@ bool world_fault(struct world *w, uint32_t millionths); /* counts it when it str
 void world_bury(const void *pointer);
 
 void lane_push(struct node *node, enum lane lane, struct task *task, struct job *job);
+/* The writer's last task has taken so long: what comes meanwhile waits, and is committed together. */
+void writer_occupy(struct node *node, int64_t us);
 /* The node can no longer do anything that others would see: its disk's fate is sealed and it will crash after this
  * task. */
 bool node_silent(const struct node *node);

@@ -22,6 +22,13 @@
     of("main.") " UNION ALL " of("o.") " UNION ALL " of("p.") " UNION ALL " of("s.") " UNION ALL " of("n.")
 
 const struct law laws[] = {
+    /* whether it is over; first, because they are asked until they hold */
+    { AT_REST, "no command waits", EVERYWHERE(LETTERS) },
+    { AT_REST, "an order has ended, or somebody has a case of it",
+      "SELECT order_id || ' in ' || state FROM o.sales_order WHERE state NOT IN (3, 5, 6) AND order_id NOT IN "
+      "(SELECT order_id FROM n.alert_case WHERE state <> 3)" },
+    { AT_REST, "no message waits", "SELECT message_id FROM n.message WHERE state = 1" },
+
     /* orders */
     { ALWAYS, "an acknowledged order is there as it was acknowledged",
       "SELECT request_id FROM wanted w WHERE fate = 1 AND NOT EXISTS (SELECT 1 FROM o.sales_order s WHERE s.order_id = "
@@ -38,9 +45,6 @@ const struct law laws[] = {
     { ALWAYS, "an order costs what its lines cost",
       "SELECT order_id FROM o.sales_order LEFT JOIN (SELECT order_id, sum(quantity * unit_minor) sum, count(*) n "
       "FROM o.order_line GROUP BY order_id) USING (order_id) WHERE (sum, n) IS NOT (total_minor, lines)" },
-    { AT_REST, "an order has ended, or somebody has a case of it",
-      "SELECT order_id || ' in ' || state FROM o.sales_order WHERE state NOT IN (3, 5, 6) AND order_id NOT IN "
-      "(SELECT order_id FROM n.alert_case WHERE state <> 3)" },
     { ALWAYS, "a confirmed order holds the stock of what is still to be sent",
       "SELECT order_id || ': ' || l.sku FROM (SELECT order_id, sku, sum(quantity - shipped - cancelled) rest FROM "
       "o.order_line JOIN o.sales_order USING (order_id) WHERE state = 2 AND stocked GROUP BY order_id, sku) l LEFT "
@@ -124,7 +128,6 @@ const struct law laws[] = {
     { AT_REST, "every message lies in the post office, and nothing else does",
       "SELECT message_id FROM n.message WHERE state = 2 AND '/' || message_id || '.eml' NOT IN (SELECT path FROM mail) "
       "UNION ALL SELECT path FROM mail WHERE path NOT IN (SELECT '/' || message_id || '.eml' FROM n.message)" },
-    { AT_REST, "no message waits", "SELECT message_id FROM n.message WHERE state = 1" },
     { ALWAYS, "a matter has one open case",
       "SELECT ref FROM n.alert_case WHERE state <> 3 GROUP BY ref, kind HAVING count(*) > 1" },
     { AT_REST, "svc-order knows the prices of the catalogue",
@@ -189,7 +192,6 @@ const struct law laws[] = {
       "WITH head (names, seq, incarnation) AS (" HEADS "), cursor AS (" CURSORS ") "
       "SELECT name FROM cursor JOIN head ON name LIKE names "
       "WHERE cursor.seq <> head.seq OR cursor.incarnation <> head.incarnation OR booting" },
-    { AT_REST, "no command waits", EVERYWHERE(LETTERS) },
     { AT_REST, "no command lies dead", EVERYWHERE(DEAD) },
     {},
 };

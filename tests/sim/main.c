@@ -6,6 +6,7 @@
 #include "tests/sim/town.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,11 +15,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HOUR_US   3600000000
-#define SECOND_US 1000000
-#define OUTAGE_US HOUR_US       /* longer than commands are tried */
-#define STORM_US  (2 * HOUR_US) /* the longest that faults last */
-#define CALM_US   (4 * HOUR_US) /* settling may take as long; wall clocks may be two hours apart */
+#define KEPT_BYTES (32 << 20) /* the heap keeps blocks as large as that, and as much in reserve */
+#define HOUR_US    3600000000
+#define SECOND_US  1000000
+#define OUTAGE_US  HOUR_US       /* longer than commands are tried */
+#define STORM_US   (2 * HOUR_US) /* the longest that faults last */
+#define LEASE_US   (30 * SECOND_US)
+#define CALM_US    (4 * HOUR_US) /* settling may take as long; wall clocks may be two hours apart */
 
 struct plan {
     uint64_t seed;
@@ -64,26 +67,32 @@ static void choose_faults(struct world *w)
         to[i] = world_roll(w, 3) ? from[i] * times[world_roll(w, 3)] : 0;
 }
 
+/* How fast people are, from at their ease to a flash sale, and how slow the disks: who waits is served together. */
+static void choose_pace(struct world *w, struct shop *shop)
+{
+    static const int64_t hurry[] = { 1, 10, 100 }, commit_us[] = { 100, 1000, 5000 };
+
+    shop->hurry = hurry[world_roll(w, 3)];
+    world_faults(w)->commit_us = commit_us[world_roll(w, 3)];
+}
+
 extern const struct service_spec inventory_service, order_service, payment_service, shipping_service, notify_service;
 
 static const struct service_spec *const services[] = { &inventory_service, &order_service, &payment_service,
                                                        &shipping_service, &notify_service };
 #define SERVICES (sizeof(services) / sizeof(services[0]))
 
-struct hosts {
-    struct service_options options;
-    struct node *nodes[SERVICES];
-};
-
-static bool host(struct world *w, struct hosts *hosts)
+/* Some run every unit twice. */
+static bool host(struct world *w, struct node *nodes[SERVICES])
 {
     bool well = true;
 
-    hosts->options = (struct service_options){ .rerun_always = world_roll(w, 2) };
     for (size_t i = 0; i < SERVICES; i++)
-        hosts->nodes[i] = node_create(w, services[i]->name);
-    for (size_t i = 0; well && i < SERVICES; i++)
-        well = node_host(hosts->nodes[i], services[i], &hosts->options);
+        nodes[i] = node_create(w, services[i]->name);
+    for (size_t i = 0; well && i < SERVICES; i++) {
+        const struct service_options options = { .rerun_always = world_roll(w, 4) == 0, .lease_ttl_us = LEASE_US };
+        well = node_host(nodes[i], services[i], &options);
+    }
     return well;
 }
 
@@ -128,12 +137,13 @@ static bool learn_prices(struct shop *shop)
 static void run(const struct plan *plan, struct result *ret_result)
 {
     struct world *w = world_create(plan->seed);
-    struct hosts hosts;
+    struct node *nodes[SERVICES];
     struct shop *shop = shop_create(w, plan->orders);
 
     shop->town = town_create(w, shop->gateway);
-    if (!host(w, &hosts))
+    if (!host(w, nodes))
         shop_violation(shop, "the services do not start");
+    choose_pace(w, shop);
     if (plan->faults)
         choose_faults(w);
     if (!shop_load(shop))
@@ -161,7 +171,7 @@ static void run(const struct plan *plan, struct result *ret_result)
     struct town *town = shop->town;
     shop_destroy(shop);
     for (size_t i = 0; i < SERVICES; i++)
-        node_retire(hosts.nodes[i]);
+        node_retire(nodes[i]);
     world_destroy(w);
     town_destroy(town);
 }
@@ -177,6 +187,9 @@ static bool run_apart(const struct plan *plan, struct result *ret_result)
     pid_t pid = fork();
     if (pid == 0) {
         struct result result;
+        mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
+        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+        mallopt(M_TOP_PAD, KEPT_BYTES);
         run(plan, &result);
         bool told = write(fds[1], &result, sizeof(result)) == sizeof(result);
         exit(told ? 0 : 1);

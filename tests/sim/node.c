@@ -59,9 +59,16 @@ void lane_push(struct node *node, enum lane lane, struct task *task, struct job 
         for (size_t i = 0; i < q->n; i++)
             items[i] = q->items[(q->first + i) % q->capacity];
         free(q->items);
-        *q = (struct queue){ items, 0, q->n, capacity, q->weight };
+        *q = (struct queue){ items, 0, q->n, capacity, q->weight, q->busy_until_us };
     }
     q->items[(q->first + q->n++) % q->capacity] = (struct queued){ task, job };
+}
+
+void writer_occupy(struct node *node, int64_t us)
+{
+    node->lanes[LANE_WRITER].busy_until_us = node->world->now_us + us;
+    world_unschedule(node->world, &node->committed);
+    world_schedule(node->world, &node->committed, us);
 }
 
 static void node_post(struct port *port, enum lane lane, struct task *task)
@@ -194,10 +201,11 @@ void node_crash(struct node *node, int64_t down_us)
         alarm_drop(&node->alarms->job);
     }
     net_node_crashed(node);
+    if (down_us == INT64_MAX)
+        return;
     disk_crash(node->disk);
     node->stalled_until_us = 0;
-    if (down_us != INT64_MAX)
-        world_schedule(w, &node->reboot, down_us < 0 ? world_span(w, 2000000) : down_us);
+    world_schedule(w, &node->reboot, down_us < 0 ? world_span(w, 2000000) : down_us);
 }
 
 void node_stall(struct node *node, int64_t us)
@@ -262,6 +270,7 @@ struct node *node_create(struct world *w, const char *name)
     node->up = true;
     node->mono_offset_us = (int64_t)world_roll(w, 3600000000);
     node->wake.happen = wake;
+    node->committed.happen = wake;
     node->reboot.happen = boot;
     node->emptied.happen = emptied;
     node->disk = disk_create(name, chance_next(&w->chance));

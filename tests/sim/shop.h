@@ -62,6 +62,7 @@ struct shop {
     size_t n_intentions, wanted, n_open, acknowledged;
     struct adjustment *adjustments;
     size_t n_adjustments;
+    int64_t hurry;                  /* so many times faster than at their ease people order and pack */
     int64_t price_minor[SHOP_SKUS]; /* the last that was acknowledged; each product has one person who reprices it */
     bool closing;                   /* nobody begins anything new */
     bool closed;                    /* nobody acts any more, whatever is answered */

@@ -171,7 +171,7 @@ static void happen(struct world *w)
 
 static bool runnable(const struct node *node, const struct queue *lane)
 {
-    return lane->n > 0 && node->stalled_until_us <= node->world->now_us;
+    return lane->n > 0 && node->stalled_until_us <= node->world->now_us && lane->busy_until_us <= node->world->now_us;
 }
 
 static void reweigh(struct world *w)
@@ -232,6 +232,8 @@ bool world_step(struct world *w)
     w->now_us += 1 + (int64_t)world_roll(w, 8);
     world_note(w, (uint64_t)w->now_us << 8 | node->index << 4 | (size_t)(lane - node->lanes));
     next.task->run(next.task);
+    if (lane == &node->lanes[LANE_WRITER] && w->faults.commit_us)
+        writer_occupy(node, 1 + (int64_t)world_roll(w, (uint64_t)w->faults.commit_us));
     if (node->up && node_silent(node))
         node_crash(node, -1);
     return true;

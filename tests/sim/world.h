@@ -31,6 +31,7 @@ struct faults {
     /* per step */
     uint32_t cache_flushed, cache_set_back;
     int64_t outage_us; /* the longest; a crash is down for two seconds */
+    int64_t commit_us; /* the longest that a writer is busy with one transaction: no fault, but the way of disks */
 };
 
 struct world *world_create(uint64_t seed);
@@ -95,7 +96,7 @@ void world_partition(struct world *w, struct node *a, struct node *b, int64_t us
 /* Calls to the node go through the dispatcher; NULL: no longer. */
 void node_serve(struct node *node, struct dispatch *dispatch);
 /* Makes the service on the node and starts it, and again after every crash. options->store_path and vfs are set here.
- * False if it did not come up at the first attempt. spec and options must outlive the node. */
+ * False if it did not come up at the first attempt. spec must outlive the node. */
 bool node_host(struct node *node, const struct service_spec *spec, const struct service_options *options);
 struct service *node_service(struct node *node); /* NULL while it is down */
 /* Stops and destroys it in good order; no boot makes it again. */
