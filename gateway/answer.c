@@ -1,7 +1,7 @@
 /* Statuses as header fields: percent-encoded message, details packed and in base64 without padding. */
 #include "gateway/answer.h"
 
-#include "api.h"
+#include "mesh/rpc/error.h"
 
 #include <stdio.h>
 
@@ -71,60 +71,17 @@ size_t answer_of_status(const struct rpc_status *status, bool trailers, nghttp2_
     return n;
 }
 
-static void add_detail(struct arena *arena, Google__Rpc__Status *status, const ProtobufCMessage *message)
-{
-    Google__Protobuf__Any *any = arena_alloc(arena, sizeof(*any));
-    struct bytes packed = arena_pack(arena, message);
-    if (!any || !packed.data)
-        return;
-    google__protobuf__any__init(any);
-    any->type_url = arena_printf(arena, "type.googleapis.com/%s", message->descriptor->name);
-    any->value = (ProtobufCBinaryData){ .len = packed.len, .data = (uint8_t *)packed.data };
-    if (any->type_url)
-        status->details[status->n_details++] = any;
-}
-
-static struct bytes pack_details(const struct answer *answer, struct arena *arena)
-{
-    Google__Protobuf__Any *details[3];
-    Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
-    status.code = (int32_t)answer->code;
-    status.message = (char *)answer->message;
-    status.details = details;
-
-    Google__Rpc__ErrorInfo info = GOOGLE__RPC__ERROR_INFO__INIT;
-    info.reason = (char *)answer->reason;
-    info.domain = (char *)"ordermesh";
-    add_detail(arena, &status, &info.base);
-
-    Google__Rpc__BadRequest__FieldViolation violation = GOOGLE__RPC__BAD_REQUEST__FIELD_VIOLATION__INIT;
-    Google__Rpc__BadRequest__FieldViolation *violations[] = { &violation };
-    Google__Rpc__BadRequest bad = GOOGLE__RPC__BAD_REQUEST__INIT;
-    violation.field = (char *)answer->field;
-    violation.description = (char *)answer->message;
-    violation.reason = (char *)answer->reason;
-    bad.field_violations = violations;
-    bad.n_field_violations = 1;
-    if (answer->field)
-        add_detail(arena, &status, &bad.base);
-
-    Google__Protobuf__Duration delay = GOOGLE__PROTOBUF__DURATION__INIT;
-    Google__Rpc__RetryInfo retry = GOOGLE__RPC__RETRY_INFO__INIT;
-    delay.seconds = answer->retry_us / 1000000;
-    delay.nanos = (int32_t)(answer->retry_us % 1000000 * 1000);
-    retry.retry_delay = &delay;
-    if (answer->retry_us)
-        add_detail(arena, &status, &retry.base);
-    return arena_pack(arena, &status.base);
-}
-
 size_t answer_fields(const struct answer *answer, bool trailers, nghttp2_nv ret_nva[ANSWER_FIELDS], char **ret_block)
 {
     struct arena arena;
     arena_init(&arena, 16 * 1024);
     struct rpc_status status = { answer->code, answer->message ? answer->message : "", { 0 } };
     if (answer->reason)
-        status.details = pack_details(answer, &arena);
+        status = error_status(&arena, &(struct rpc_error){ .code = answer->code,
+                                                           .reason = answer->reason,
+                                                           .message = status.message,
+                                                           .subject = answer->subject,
+                                                           .retry_us = answer->retry_us });
     size_t n = answer_of_status(&status, trailers, ret_nva, ret_block);
     arena_finish(&arena);
     return n;

@@ -11,7 +11,7 @@ struct answer {
     const char *reason;  /* UPPER_SNAKE_CASE; NULL: no ErrorInfo */
     const char *message; /* for people */
     int64_t retry_us;    /* RetryInfo; 0: none */
-    const char *field;   /* BadRequest; NULL: none */
+    const char *subject; /* the field of BadRequest, the subject of PreconditionFailure; NULL: none */
 };
 
 /* :status (if it is not to be trailers), content-type and the three of gRPC, encoded into a block on the heap that the

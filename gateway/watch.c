@@ -143,8 +143,11 @@ static bool replay(struct watch *watch)
 static bool check_after(struct watch *watch, const Mesh__V1__Position *read)
 {
     if (strcmp(watch->incarnation, read->incarnation) != 0) {
-        fail(watch, RPC_FAILED_PRECONDITION, "FOREIGN_INCARNATION",
-             "the position is of another incarnation of the log: begin a new watch");
+        exchange_fail(watch->x, &(struct answer){
+                                    .code = RPC_FAILED_PRECONDITION,
+                                    .reason = "FOREIGN_INCARNATION",
+                                    .message = "the position is of another incarnation of the log: begin a new watch",
+                                    .subject = "after.incarnation" });
         return false;
     }
     if (watch->told <= read->seq)
@@ -309,7 +312,7 @@ static void begin_with(struct exchange *x, struct bytes message, struct arena *a
         return exchange_fail(x, &(struct answer){ .code = RPC_INVALID_ARGUMENT,
                                                   .reason = "FIELD_REQUIRED",
                                                   .message = "a position is of an incarnation of the log",
-                                                  .field = "after.incarnation" });
+                                                  .subject = "after.incarnation" });
     struct watch *watch = x->gateway->hub->leaving ? NULL : create_watch(x, request);
     if (!watch)
         return refuse(x, RPC_UNAVAILABLE, "WATCH_RESUME", "the gateway takes no more watches: try elsewhere");

@@ -25,8 +25,8 @@ struct slice {
 
 static int refuse(struct rpc_call *call, const ReservedLine *line, const char *reason, int64_t held)
 {
-    int r = rpc_fail(call, RPC_FAILED_PRECONDITION, reason, "%lld of %s in %s are asked for, %lld are held",
-                     (long long)line->quantity, line->sku, line->location_id, (long long)held);
+    int r = rpc_fail_state(call, line->sku, reason, "%lld of %s in %s are asked for, %lld are held",
+                           (long long)line->quantity, line->sku, line->location_id, (long long)held);
     rpc_error_meta(call, "sku", line->sku);
     rpc_error_meta(call, "location_id", line->location_id);
     return r;

@@ -57,12 +57,11 @@ static bool is_code(const char *text)
     return text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0';
 }
 
-static int check_shelf(struct rpc_call *call, const struct shelf *shelf, int64_t delta)
+static int check_shelf(struct rpc_call *call, const char *sku, const struct shelf *shelf, int64_t delta)
 {
     if (shelf->on_hand + delta < shelf->reserved) {
-        int r = rpc_fail(call, RPC_FAILED_PRECONDITION, "STOCK_WOULD_GO_NEGATIVE",
-                         "%lld are there, of which %lld are reserved", (long long)shelf->on_hand,
-                         (long long)shelf->reserved);
+        int r = rpc_fail_state(call, sku, "STOCK_WOULD_GO_NEGATIVE", "%lld are there, of which %lld are reserved",
+                               (long long)shelf->on_hand, (long long)shelf->reserved);
         rpc_error_meta(call, "location_id", shelf->location_id);
         return r;
     }
@@ -93,7 +92,7 @@ static int move_stock(struct rpc_call *call, struct book *book, struct sku_stock
     int r = shelf ? 0 : book_add_shelf(book, sku, req->location_id, &shelf);
     if (r < 0)
         return r;
-    r = check_shelf(call, shelf, req->delta);
+    r = check_shelf(call, req->sku, shelf, req->delta);
     if (r < 0)
         return r;
     r = book_move(book, sku, shelf, req->delta, 0, req->reason, req->request_id);

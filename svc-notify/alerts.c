@@ -60,7 +60,7 @@ static int fail_state(struct rpc_call *call, const Case *found, const char *reas
 {
     const ProtobufCEnumValue *state =
         protobuf_c_enum_descriptor_get_value(&oms__notify__v1__case__state__descriptor, (int)found->state);
-    int r = rpc_fail(call, RPC_FAILED_PRECONDITION, reason, "%s", message);
+    int r = rpc_fail_state(call, found->case_id, reason, "%s", message);
     rpc_error_meta(call, "state", state ? state->name : "");
     return r;
 }

@@ -32,8 +32,8 @@ static int check_state(struct rpc_call *call, const struct life *life)
     if (life->state == CANCELLING)
         return rpc_fail(call, RPC_ABORTED, "ORDER_CHANGING", "the order is being cancelled already");
     if (!verb_legal(VERB_CANCEL, life->state)) {
-        int r = rpc_fail(call, RPC_FAILED_PRECONDITION, "ORDER_STATE", "an order that is %s cannot be cancelled",
-                         machine_state_name(life->state));
+        int r = rpc_fail_state(call, life->order_id, "ORDER_STATE", "an order that is %s cannot be cancelled",
+                               machine_state_name(life->state));
         rpc_error_meta(call, "state", machine_state_name(life->state));
         return r;
     }

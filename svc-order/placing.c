@@ -100,7 +100,7 @@ static int fail_changed(struct placing *p, const char *field, const struct price
 {
     char text[32];
     money_format(ours->minor, ours->currency, text);
-    int r = rpc_fail(p->call, RPC_FAILED_PRECONDITION, "PRICE_CHANGED", "the price is %s now", text);
+    int r = rpc_fail_state(p->call, ours->sku, "PRICE_CHANGED", "the price is %s now", text);
     rpc_error_meta(p->call, "field", field);
     rpc_error_meta(p->call, "sku", ours->sku);
     rpc_error_meta(p->call, "price", text);

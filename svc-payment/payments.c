@@ -46,7 +46,7 @@ static int fail_exceeds(struct rpc_call *call, const struct payment *p, const ch
 {
     char text[32];
     money_format(left_minor, p->currency, text);
-    int r = rpc_fail(call, RPC_FAILED_PRECONDITION, reason, "%s are left", text);
+    int r = rpc_fail_state(call, p->payment_id, reason, "%s are left", text);
     rpc_error_meta(call, "left", text);
     return r;
 }
@@ -67,11 +67,9 @@ static int open_payment(struct rpc_call *call, struct txn *txn, const char *paym
     if (r == 0)
         return rpc_fail_missing(call, "payment", payment_id);
     if (strcmp(amount->currency_code, ret_payment->currency) != 0)
-        return rpc_fail(call, RPC_FAILED_PRECONDITION, "CURRENCY_MISMATCH", "the payment is in %s",
-                        ret_payment->currency);
+        return rpc_fail_state(call, payment_id, "CURRENCY_MISMATCH", "the payment is in %s", ret_payment->currency);
     if (ret_payment->operations >= OPERATIONS_MAX)
-        return rpc_fail(call, RPC_FAILED_PRECONDITION, "TOO_MANY_OPERATIONS", "a payment has at most %d",
-                        OPERATIONS_MAX);
+        return rpc_fail_state(call, payment_id, "TOO_MANY_OPERATIONS", "a payment has at most %d", OPERATIONS_MAX);
     return 0;
 }
 
@@ -95,9 +93,9 @@ static int check_capture(struct rpc_call *call, const struct payment *p, int64_t
     const char *state = state_name(&oms__payment__v1__payment__state__descriptor, (int)payment_state(p));
     int64_t left_minor = p->authorized_minor - p->captured_minor - p->capturing_minor;
     if (p->voiding != NOT_VOIDED)
-        return rpc_fail(call, RPC_FAILED_PRECONDITION, "PAYMENT_VOIDED", "what was not captured is given up");
+        return rpc_fail_state(call, p->payment_id, "PAYMENT_VOIDED", "what was not captured is given up");
     if (p->authorize_state != SUCCEEDED) {
-        int r = rpc_fail(call, RPC_FAILED_PRECONDITION, "PAYMENT_NOT_AUTHORIZED", "the payment is %s", state);
+        int r = rpc_fail_state(call, p->payment_id, "PAYMENT_NOT_AUTHORIZED", "the payment is %s", state);
         rpc_error_meta(call, "state", state);
         return r;
     }
@@ -192,16 +190,15 @@ static int check_decision(struct rpc_call *call, const ResolveOperationRequest *
 {
     const char *state = state_name(&oms__payment__v1__operation__state__descriptor, (int)o->state);
     if (o->state != UNKNOWN) {
-        int r = rpc_fail(call, RPC_FAILED_PRECONDITION, "OPERATION_NOT_UNKNOWN",
-                         "it is %s: only what has had no answer in time is decided", state);
+        int r = rpc_fail_state(call, o->operation_id, "OPERATION_NOT_UNKNOWN",
+                               "it is %s: only what has had no answer in time is decided", state);
         rpc_error_meta(call, "state", state);
         return r;
     }
     if (o->kind == VOID && !req->succeeded)
-        return rpc_fail(call, RPC_FAILED_PRECONDITION, "VOID_CANNOT_FAIL", "it is asked for until it has been done");
+        return rpc_fail_state(call, o->operation_id, "VOID_CANNOT_FAIL", "it is asked for until it has been done");
     if (o->kind == VOID && operation_under_way(p->authorize_state))
-        return rpc_fail(call, RPC_FAILED_PRECONDITION, "AUTHORIZE_NOT_DECIDED",
-                        "what it voids has to be decided before");
+        return rpc_fail_state(call, o->operation_id, "AUTHORIZE_NOT_DECIDED", "what it voids has to be decided before");
     return 0;
 }
 

@@ -8,9 +8,9 @@
 static const struct news nothing_new = { 0 };
 
 /* What is not there yet comes by itself. */
-static int fail_for_now(struct rpc_call *call, const char *reason, const char *message)
+static int fail_for_now(struct rpc_call *call, const struct entry *entry, const char *reason, const char *message)
 {
-    int r = rpc_fail(call, RPC_FAILED_PRECONDITION, reason, "%s", message);
+    int r = rpc_fail_state(call, entry->told->fulfillment_id, reason, "%s", message);
     rpc_error_retry(call, LOOK_AGAIN_US);
     return r;
 }
@@ -20,7 +20,8 @@ static int fail_state(struct rpc_call *call, const struct entry *entry)
     const ProtobufCEnumValue *state =
         protobuf_c_enum_descriptor_get_value(&oms__shipping__v1__fulfillment__state__descriptor, entry->told->state);
     const char *legal = fulfillment_legal(entry->standing);
-    int r = rpc_fail(call, RPC_FAILED_PRECONDITION, "FULFILLMENT_STATE", "it is %s; legal now: %s", state->name, legal);
+    int r = rpc_fail_state(call, entry->told->fulfillment_id, "FULFILLMENT_STATE", "it is %s; legal now: %s",
+                           state->name, legal);
     rpc_error_meta(call, "state", state->name);
     rpc_error_meta(call, "legal", legal);
     return r;
@@ -100,6 +101,6 @@ int ship_fulfillment(struct rpc_call *call, struct txn *txn, const void *in, voi
     if (step)
         return take(&manifest, entry, step, out);
     if (entry->standing == PACKED)
-        return fail_for_now(call, "LABEL_NOT_THERE", "the carrier has not given the label yet");
+        return fail_for_now(call, entry, "LABEL_NOT_THERE", "the carrier has not given the label yet");
     return fail_state(call, entry);
 }

@@ -14,11 +14,11 @@ struct tail {
     uint64_t after;
 };
 
-static int fail_position(struct rpc_call *call, enum rpc_code code, const char *reason, const char *meta,
-                         const char *value, const char *message)
+static int fail_foreign(struct rpc_call *call, const struct log_position *head)
 {
-    int r = rpc_fail(call, code, reason, "%s", message);
-    rpc_error_meta(call, meta, value);
+    int r = rpc_fail_state(call, "after.incarnation", "FOREIGN_INCARNATION",
+                           "the position is of another incarnation of this log");
+    rpc_error_meta(call, "incarnation", head->incarnation);
     return r;
 }
 
@@ -26,8 +26,9 @@ static int fail_seq(struct rpc_call *call, const char *reason, const char *meta,
 {
     char text[24];
     snprintf(text, sizeof(text), "%" PRIu64, seq);
-    char *value = arena_copy(rpc_arena(call), text, strlen(text));
-    return value ? fail_position(call, RPC_OUT_OF_RANGE, reason, meta, value, message) : -ENOMEM;
+    int r = rpc_fail(call, RPC_OUT_OF_RANGE, reason, "%s", message);
+    rpc_error_meta(call, meta, text);
+    return r;
 }
 
 /* An empty incarnation with seq 0 is no position: it reads from the floor. */
@@ -39,9 +40,7 @@ static int start(struct rpc_call *call, const Mesh__V1__Position *asked, const s
         return 0;
     }
     if (strcmp(asked->incarnation, head->incarnation) != 0)
-        return fail_position(call, RPC_FAILED_PRECONDITION, "FOREIGN_INCARNATION", "incarnation",
-                             arena_copy(rpc_arena(call), head->incarnation, strlen(head->incarnation)),
-                             "the position is of another incarnation of this log");
+        return fail_foreign(call, head);
     *ret_after = asked->seq;
     return 0;
 }

@@ -8,6 +8,7 @@
 #include "mesh/base/metrics.h"
 #include "mesh/port.h"
 #include "mesh/rpc/dispatch.h"
+#include "mesh/rpc/error.h"
 #include "mesh/store/store.h"
 
 #include <errno.h>
@@ -19,23 +20,7 @@
 #define POOL_MAX      256         /* idle calls kept, each with its first block */
 #define DECODE_BUDGET (16u << 10) /* and 24 times the request */
 #define REPLY_BUDGET  (8u << 20)
-#define ERROR_TEXT    2048
-#define ERROR_META    8
 #define HASH_BYTES    16
-
-/* The error a handler has made; its texts are cut so that the details stay under 4 KiB. */
-struct rpc_error {
-    enum rpc_code code; /* RPC_OK: none */
-    const char *reason, *message;
-    const char *field;       /* BadRequest, or NULL */
-    const char *type, *name; /* ResourceInfo, or NULL */
-    int64_t retry_us;        /* RetryInfo, or 0 */
-    size_t n_meta, used;
-    struct {
-        const char *key, *value;
-    } meta[ERROR_META];
-    char text[ERROR_TEXT];
-};
 
 /* A row of a service, with what the protos say of it. */
 struct method {
@@ -191,5 +176,3 @@ void chunks_leave(struct dispatch *d);
 void error_clear(struct rpc_call *call);
 /* The google.rpc.Status of call->error, packed, in the arena. */
 struct bytes error_pack(struct rpc_call *call);
-/* The whole status, in an arena that outlives the call. */
-struct rpc_status error_status(struct arena *arena, const struct rpc_error *error);

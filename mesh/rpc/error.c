@@ -3,6 +3,7 @@
 
 #include "api.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,9 +11,9 @@
 #define TYPE_PREFIX "type.googleapis.com/"
 #define REASON_MAX  64
 #define MESSAGE_MAX 400
-#define FIELD_MAX   200
+#define SUBJECT_MAX 200
 #define VALUE_MAX   120
-#define DETAILS_MAX 4 /* ErrorInfo, BadRequest, ResourceInfo, RetryInfo */
+#define DETAILS_MAX 4 /* ErrorInfo, BadRequest or PreconditionFailure, ResourceInfo, RetryInfo */
 
 static const char *const code_names[] = {
     [RPC_OK] = "OK",
@@ -68,7 +69,7 @@ static const char *keep(struct rpc_error *error, const char *text, size_t max)
     return copy;
 }
 
-static int fail(struct rpc_call *call, enum rpc_code code, const char *reason, const char *field, const char *format,
+static int fail(struct rpc_call *call, enum rpc_code code, const char *reason, const char *subject, const char *format,
                 va_list args)
 {
     struct rpc_error *error = &call->error;
@@ -80,13 +81,14 @@ static int fail(struct rpc_call *call, enum rpc_code code, const char *reason, c
     error->retry_us = 0;
     error->reason = keep(error, reason, REASON_MAX);
     error->message = keep(error, message, MESSAGE_MAX);
-    error->field = field ? keep(error, field, FIELD_MAX) : NULL;
+    error->subject = subject ? keep(error, subject, SUBJECT_MAX) : NULL;
     return -EPROTO;
 }
 
 int rpc_fail(struct rpc_call *call, enum rpc_code code, const char *reason, const char *format, ...)
 {
     va_list args;
+    assert(code != RPC_FAILED_PRECONDITION);
     va_start(args, format);
     int r = fail(call, code, reason, NULL, format, args);
     va_end(args);
@@ -102,12 +104,21 @@ int rpc_fail_field(struct rpc_call *call, const char *field, const char *reason,
     return r;
 }
 
+int rpc_fail_state(struct rpc_call *call, const char *subject, const char *reason, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int r = fail(call, RPC_FAILED_PRECONDITION, reason, subject, format, args);
+    va_end(args);
+    return r;
+}
+
 int rpc_refused(struct rpc_call *call, struct rpc_refusal *ret_refusal)
 {
     const struct rpc_error *error = &call->error;
     if (error->code == RPC_OK)
         return -EINVAL;
-    const char *field = error->field ? error->field : "";
+    const char *field = error->subject && error->code == RPC_INVALID_ARGUMENT ? error->subject : "";
     struct rpc_refusal refusal = {
         .code = error->code,
         .reason = arena_copy(&call->arena, error->reason, strlen(error->reason)),
@@ -205,12 +216,25 @@ static void add_bad_request(struct arena *arena, Google__Rpc__Status *status, co
     Google__Rpc__BadRequest__FieldViolation violation = GOOGLE__RPC__BAD_REQUEST__FIELD_VIOLATION__INIT;
     Google__Rpc__BadRequest__FieldViolation *violations[] = { &violation };
     Google__Rpc__BadRequest bad = GOOGLE__RPC__BAD_REQUEST__INIT;
-    violation.field = (char *)error->field;
+    violation.field = (char *)error->subject;
     violation.description = (char *)error->message;
     violation.reason = (char *)error->reason;
     bad.field_violations = violations;
     bad.n_field_violations = 1;
     add_detail(arena, status, &bad.base);
+}
+
+static void add_precondition_failure(struct arena *arena, Google__Rpc__Status *status, const struct rpc_error *error)
+{
+    Google__Rpc__PreconditionFailure__Violation violation = GOOGLE__RPC__PRECONDITION_FAILURE__VIOLATION__INIT;
+    Google__Rpc__PreconditionFailure__Violation *violations[] = { &violation };
+    Google__Rpc__PreconditionFailure failure = GOOGLE__RPC__PRECONDITION_FAILURE__INIT;
+    violation.type = (char *)error->reason;
+    violation.subject = (char *)error->subject;
+    violation.description = (char *)error->message;
+    failure.violations = violations;
+    failure.n_violations = 1;
+    add_detail(arena, status, &failure.base);
 }
 
 static void add_resource_info(struct arena *arena, Google__Rpc__Status *status, const struct rpc_error *error)
@@ -241,7 +265,9 @@ static struct bytes pack_details(struct arena *arena, const struct rpc_error *er
     status.message = (char *)error->message;
     status.details = details;
     add_error_info(arena, &status, error);
-    if (error->field)
+    if (error->code == RPC_FAILED_PRECONDITION)
+        add_precondition_failure(arena, &status, error);
+    else if (error->subject)
         add_bad_request(arena, &status, error);
     if (error->type)
         add_resource_info(arena, &status, error);

@@ -56,8 +56,8 @@ int request_begin(struct rpc_call *call, struct bytes request)
         return rpc_fail_field(call, call->method->request_id->name, "REQUEST_ID_IN_THE_FUTURE",
                               "was made more than a day from now");
     if (age_us > keep_us)
-        return rpc_fail(call, RPC_FAILED_PRECONDITION, "REQUEST_ID_TOO_OLD",
-                        "the request id is older than replies are kept, so that it may have been carried out");
+        return rpc_fail_state(call, id, "REQUEST_ID_TOO_OLD",
+                              "the request id is older than replies are kept, so that it may have been carried out");
 
     if (EVP_DigestInit_ex2(call->digest, d->sha256, NULL) != 1 ||
         EVP_DigestUpdate(call->digest, request.data, request.len) != 1 ||
@@ -86,7 +86,7 @@ static int answer_stored(struct txn *txn, struct rpc_call *call, const struct ro
     const struct rpc_method *handlers = call->method->row;
     struct bytes hash = row_blob(rows, row, ROW_HASH), reply = row_blob(rows, row, ROW_REPLY);
     if (hash.len == 0)
-        return rpc_fail(call, RPC_FAILED_PRECONDITION, "OPERATION_UNDONE", "the operation was undone before it came");
+        return rpc_fail_state(call, id_of(call), "OPERATION_UNDONE", "the operation was undone before it came");
     if (hash.len != HASH_BYTES || memcmp(hash.data, call->hash, HASH_BYTES) != 0)
         return rpc_fail_field(call, call->method->request_id->name, "REQUEST_ID_REUSED",
                               "another request has had this id");

@@ -146,10 +146,15 @@ const char *rpc_resource(const struct rpc_call *call); /* in replay and settled:
 /* --- errors: rolls the unit back and stores nothing ---
  * All return -EPROTO for the handler to return. Reasons are UPPER_SNAKE_CASE; messages are for people and never carry
  * personal data. google.rpc details are made of them (AIP-193, domain "ordermesh"). */
+/* Any code but FAILED_PRECONDITION. */
 int rpc_fail(struct rpc_call *call, enum rpc_code code, const char *reason, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 /* INVALID_ARGUMENT with BadRequest naming the field, a path such as lines[3].quantity. */
 int rpc_fail_field(struct rpc_call *call, const char *field, const char *reason, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* FAILED_PRECONDITION with PreconditionFailure. The subject is what is not as it would have to be: an id, or the field
+ * that says so. */
+int rpc_fail_state(struct rpc_call *call, const char *subject, const char *reason, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 /* NOT_FOUND with ResourceInfo; also for what exists but belongs to somebody else. Reason is TYPE_NOT_FOUND. */
 int rpc_fail_missing(struct rpc_call *call, const char *type, const char *name);

@@ -71,6 +71,8 @@ def attempt(client, case, vars_):
             return f"the reason is {e.reason!r}: {e}"
         if e.fields != ([case["field"]] if "field" in case else []):
             return f"the fields are {e.fields}: {e}"
+        if e.subjects != ([fill(case["subject"], vars_)] if "subject" in case else []):
+            return f"the subjects are {e.subjects}: {e}"
         return differs(case.get("meta", {}), e.metadata, "metadata")
     if "code" in case:
         return f"was not refused: {json.dumps(reply)[:400]}"

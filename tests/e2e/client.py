@@ -57,6 +57,7 @@ class Refused(Exception):
         self.code = error.code().name
         self.message = error.details()
         self.reason, self.fields, self.metadata, self.retry = "", [], {}, False
+        self.subjects = []  # of a FAILED_PRECONDITION: what does not allow it
         for key, value in error.trailing_metadata() or ():
             if key != "grpc-status-details-bin":
                 continue
@@ -69,6 +70,9 @@ class Refused(Exception):
                     self.metadata = {m.key: m.value for m in info.metadata}
                 elif kind == "BadRequest":
                     self.fields += [v.field for v in error_details.BadRequest.FromString(any_.value).field_violations]
+                elif kind == "PreconditionFailure":
+                    violations = error_details.PreconditionFailure.FromString(any_.value).violations
+                    self.subjects += [v.subject for v in violations if v.type == self.reason]
                 elif kind == "RetryInfo":
                     self.retry = True
         super().__init__(f"{self.code} {self.reason} {self.fields} {self.message}")

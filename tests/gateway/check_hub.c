@@ -163,6 +163,7 @@ START_TEST(a_position_of_another_incarnation_is_refused)
     struct call *call = watch(stage_client(&stage), "ord_1", 3);
     answer_read_in("b2", "ord_1", PENDING, 7);
     expect_end(call, RPC_FAILED_PRECONDITION, "FOREIGN_INCARNATION");
+    ck_assert_str_eq(call_violation(call), "after.incarnation");
     close_stage();
 }
 END_TEST

@@ -484,20 +484,25 @@ const char *call_reason(const struct call *call)
 
 const char *call_violation(const struct call *call)
 {
-    static char field[128];
+    static char what[128];
     Google__Rpc__Status *status = details(call);
-    field[0] = '\0';
+    what[0] = '\0';
     for (size_t i = 0; status && i < status->n_details; i++) {
-        if (strcmp(status->details[i]->type_url, "type.googleapis.com/google.rpc.BadRequest") != 0)
-            continue;
-        Google__Rpc__BadRequest *bad =
-            google__rpc__bad_request__unpack(NULL, status->details[i]->value.len, status->details[i]->value.data);
-        snprintf(field, sizeof(field), "%s", bad->field_violations[0]->field);
-        google__rpc__bad_request__free_unpacked(bad, NULL);
+        const Google__Protobuf__Any *any = status->details[i];
+        if (strcmp(any->type_url, "type.googleapis.com/google.rpc.BadRequest") == 0) {
+            Google__Rpc__BadRequest *bad = google__rpc__bad_request__unpack(NULL, any->value.len, any->value.data);
+            snprintf(what, sizeof(what), "%s", bad->field_violations[0]->field);
+            google__rpc__bad_request__free_unpacked(bad, NULL);
+        } else if (strcmp(any->type_url, "type.googleapis.com/google.rpc.PreconditionFailure") == 0) {
+            Google__Rpc__PreconditionFailure *failure =
+                google__rpc__precondition_failure__unpack(NULL, any->value.len, any->value.data);
+            snprintf(what, sizeof(what), "%s", failure->violations[0]->subject);
+            google__rpc__precondition_failure__free_unpacked(failure, NULL);
+        }
     }
     if (status)
         google__rpc__status__free_unpacked(status, NULL);
-    return field;
+    return what;
 }
 
 int64_t call_retry_us(const struct call *call)

@@ -81,6 +81,6 @@ const char *call_field(const struct call *call, const char *name);
 int call_status(const struct call *call); /* grpc-status, -1: none */
 /* The ErrorInfo reason in grpc-status-details-bin; "" if there is none. Static buffer. */
 const char *call_reason(const struct call *call);
-/* The first field that BadRequest names; "" if there is none. Static buffer. */
+/* The first field that BadRequest names, or subject of PreconditionFailure; "" if there is none. Static buffer. */
 const char *call_violation(const struct call *call);
 int64_t call_retry_us(const struct call *call); /* RetryInfo; 0: none */

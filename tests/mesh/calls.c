@@ -70,7 +70,7 @@ static int adjust_stock(struct rpc_call *call, struct txn *txn, const void *in, 
     if (r < 0)
         return r;
     if (strcmp(request->sku, "fail") == 0)
-        return rpc_fail(call, RPC_FAILED_PRECONDITION, "NO_SUCH_LUCK", "it fails");
+        return rpc_fail_state(call, request->sku, "NO_SUCH_LUCK", "it fails");
     if (strcmp(request->sku, "bare") == 0)
         return -EPROTO;
     if (strncmp(request->sku, "errno", 5) == 0)
@@ -146,7 +146,7 @@ static int reserve_batch(struct txn *txn, struct rpc_item *items, size_t n)
         Oms__Inventory__V1__ReserveStockResponse *response = items[i].out;
         atomic_fetch_add(&w->runs, 1);
         if (strcmp(request->order_id, "fail") == 0) {
-            items[i].result = rpc_fail(items[i].call, RPC_FAILED_PRECONDITION, "NO_SUCH_LUCK", "it fails");
+            items[i].result = rpc_fail_state(items[i].call, request->order_id, "NO_SUCH_LUCK", "it fails");
             continue;
         }
         if (strcmp(request->order_id, "poison") == 0)
@@ -406,18 +406,22 @@ void world_event(struct world *w, const char *key)
 
 /* --- calls --- */
 
-static void keep_field(struct asked *a, struct bytes details)
+static void keep_details(struct asked *a, struct arena *arena, struct bytes details)
 {
-    Google__Rpc__Status *status = google__rpc__status__unpack(NULL, details.len, details.data);
+    ProtobufCAllocator allocator = arena_protobuf(arena);
+    Google__Rpc__Status *status = google__rpc__status__unpack(&allocator, details.len, details.data);
     for (size_t i = 0; status && i < status->n_details; i++) {
         const Google__Protobuf__Any *any = status->details[i];
-        if (strcmp(any->type_url, "type.googleapis.com/google.rpc.BadRequest") != 0)
-            continue;
-        Google__Rpc__BadRequest *bad = google__rpc__bad_request__unpack(NULL, any->value.len, any->value.data);
-        snprintf(a->field, sizeof(a->field), "%s", bad->field_violations[0]->field);
-        google__rpc__bad_request__free_unpacked(bad, NULL);
+        if (strcmp(any->type_url, "type.googleapis.com/google.rpc.BadRequest") == 0) {
+            Google__Rpc__BadRequest *bad =
+                google__rpc__bad_request__unpack(&allocator, any->value.len, any->value.data);
+            snprintf(a->field, sizeof(a->field), "%s", bad->field_violations[0]->field);
+        } else if (strcmp(any->type_url, "type.googleapis.com/google.rpc.RetryInfo") == 0) {
+            Google__Rpc__RetryInfo *retry =
+                google__rpc__retry_info__unpack(&allocator, any->value.len, any->value.data);
+            a->retry_us = retry->retry_delay->seconds * 1000000 + retry->retry_delay->nanos / 1000;
+        }
     }
-    google__rpc__status__free_unpacked(status, NULL);
 }
 
 static void transport_send(struct rpc_call *call, struct bytes message)
@@ -439,7 +443,7 @@ static void transport_finish(struct rpc_call *call, struct bytes reply, const st
     a->code = status->code;
     snprintf(a->reason, sizeof(a->reason), "%s", rpc_status_reason(&arena, status));
     snprintf(a->message, sizeof(a->message), "%s", status->message);
-    keep_field(a, status->details);
+    keep_details(a, &arena, status->details);
     arena_finish(&arena);
     ck_assert_uint_le(reply.len, sizeof(a->reply));
     if (reply.len > 0) {

@@ -52,7 +52,8 @@ struct asked {
     bool hold; /* a stream: do not say that it is writable */
     enum rpc_code code;
     char reason[64], message[512], field[64];
-    size_t len; /* of the reply, or of the last message */
+    int64_t retry_us; /* RetryInfo; 0: none */
+    size_t len;       /* of the reply, or of the last message */
     uint8_t reply[4096];
 };
 

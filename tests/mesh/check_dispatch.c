@@ -94,6 +94,8 @@ START_TEST(an_errno_becomes_a_status_that_tells_nothing_else)
         ask(&world, &a, &(struct asking){ INVENTORY("ListStock"), &stock_of(cases[i].sku)->base });
         ck_error(&a, cases[i].code, cases[i].reason);
         ck_assert_ptr_null(strstr(a.message, "errno"));
+        ck_assert_msg((a.retry_us > 0) == (strcmp(a.reason, "OVERLOADED") == 0), "%s, again in %lld us", a.reason,
+                      (long long)a.retry_us);
     }
     ask(&world, &a, &(struct asking){ INVENTORY("AdjustStock"), &adjust("r1", "bare")->base });
     ck_error(&a, RPC_INTERNAL, "INTERNAL");
@@ -265,6 +267,7 @@ START_TEST(too_many_calls_are_turned_away)
     for (size_t i = 0; i < CALLS_MAX + 1; i++)
         ask_begin(&world, &many[i], &(struct asking){ INVENTORY("ListStock"), &stock_of("A")->base });
     ck_error(&many[CALLS_MAX], RPC_RESOURCE_EXHAUSTED, "OVERLOADED");
+    ck_assert_int_gt(many[CALLS_MAX].retry_us, 0);
     ck_assert_uint_eq(dispatch_active(world.dispatch), CALLS_MAX);
     world_settle(&world);
     for (size_t i = 0; i < CALLS_MAX; i++)

@@ -50,7 +50,7 @@ static void ck_refused(const char *token, const char *query, size_t n)
     ck_assert_int_eq(rpc_page_open(call, token, query, fields, n), -EPROTO);
     ck_assert_int_eq(call->error.code, RPC_INVALID_ARGUMENT);
     ck_assert_str_eq(call->error.reason, "PAGE_TOKEN_INVALID");
-    ck_assert_str_eq(call->error.field, "page_token");
+    ck_assert_str_eq(call->error.subject, "page_token");
 }
 
 START_TEST(a_token_of_another_query_is_refused)

@@ -708,6 +708,14 @@ START_TEST(after_a_restart_of_the_server_calls_go_on)
 }
 END_TEST
 
+static int check_health(struct node *from, const char *service, struct said *ret_said)
+{
+    Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    request.service = (char *)service;
+    ask(from, "svc-server", CHECK, &request.base, NULL, ret_said);
+    return ret_said->code == RPC_OK && ret_said->last.len == 2 ? ret_said->last.data[1] : 0;
+}
+
 START_TEST(of_two_addresses_the_living_one_answers)
 {
     struct node one, two, client;
@@ -736,6 +744,32 @@ START_TEST(of_two_addresses_the_living_one_answers)
 }
 END_TEST
 
+/* Which of two answers is known by what it says of its own health. */
+START_TEST(of_two_addresses_the_one_that_is_not_well_gets_no_calls)
+{
+    struct node one, two, client;
+    struct said said;
+    char peers[100];
+
+    make_certificates();
+    node_start(&one, &(struct node_options){ .name = "svc-server", .dir = dir });
+    node_start(&two, &(struct node_options){ .name = "svc-server", .dir = dir });
+    snprintf(peers, sizeof(peers), "svc-server=127.0.0.1:%d+127.0.0.1:%d", rpc_server_port(one.server),
+             rpc_server_port(two.server));
+    node_start(&client, &(struct node_options){ .name = "svc-other", .dir = dir, .peers = peers, .silent = true });
+    for (int sick = 0; sick < 2; sick++) {
+        rpc_server_serving(one.server, sick != 0);
+        rpc_server_serving(two.server, sick != 1);
+        for (int in_a_row = 0; in_a_row < 20; said_free(&said))
+            in_a_row = check_health(&client, "", &said) == 1 ? in_a_row + 1 : 0;
+    }
+    node_stop(&client);
+    node_stop(&two);
+    node_stop(&one);
+    forget_certificates();
+}
+END_TEST
+
 START_TEST(a_taken_port_is_told)
 {
     struct node one, two;
@@ -750,14 +784,6 @@ START_TEST(a_taken_port_is_told)
     node_stop(&one);
 }
 END_TEST
-
-static int check_health(struct node *from, const char *service, struct said *ret_said)
-{
-    Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
-    request.service = (char *)service;
-    ask(from, "svc-server", CHECK, &request.base, NULL, ret_said);
-    return ret_said->code == RPC_OK && ret_said->last.len == 2 ? ret_said->last.data[1] : 0;
-}
 
 START_TEST(health_is_told_for_the_whole_and_for_each_service)
 {
@@ -948,6 +974,7 @@ SUITE("rpc", 60, nobody_is_a_service_in_the_clear, a_process_with_a_certificate_
       a_clients_stream_is_acknowledged_chunk_by_chunk, a_clients_stream_ends_with_the_first_chunk_that_cannot_be_taken,
       a_cancel_of_the_client_ends_its_stream_at_the_server, many_calls_at_once_are_all_answered,
       a_process_without_address_is_unavailable, after_a_restart_of_the_server_calls_go_on,
-      of_two_addresses_the_living_one_answers, a_taken_port_is_told, health_is_told_for_the_whole_and_for_each_service,
-      a_watch_of_health_sees_each_change, watches_are_limited_and_make_room_again,
-      reflection_lists_what_is_served_and_nothing_else, reflection_gives_the_file_of_a_name_or_symbol)
+      of_two_addresses_the_living_one_answers, of_two_addresses_the_one_that_is_not_well_gets_no_calls,
+      a_taken_port_is_told, health_is_told_for_the_whole_and_for_each_service, a_watch_of_health_sees_each_change,
+      watches_are_limited_and_make_room_again, reflection_lists_what_is_served_and_nothing_else,
+      reflection_gives_the_file_of_a_name_or_symbol)

@@ -47,9 +47,9 @@ static void ck_refused(int r, const char *reason, const char *field)
     ck_assert_int_eq(call->error.code, RPC_INVALID_ARGUMENT);
     ck_assert_str_eq(call->error.reason, reason);
     if (field)
-        ck_assert_str_eq(call->error.field, field);
+        ck_assert_str_eq(call->error.subject, field);
     else
-        ck_assert_ptr_null(call->error.field);
+        ck_assert_ptr_null(call->error.subject);
 }
 
 /* An order of two lines that keeps every rule. */
@@ -361,6 +361,37 @@ START_TEST(errors_travel_as_details_under_four_kibibytes)
 }
 END_TEST
 
+START_TEST(what_does_not_allow_it_is_told_as_a_precondition)
+{
+    begin();
+    char filler[5000];
+    memset(filler, 'x', sizeof(filler));
+    filler[sizeof(filler) - 1] = '\0';
+    rpc_fail_state(call, "ord_1", "ORDER_STATE", "%s", filler);
+    for (int i = 0; i < 20; i++)
+        rpc_error_meta(call, filler, filler);
+    rpc_error_resource(call, filler, filler);
+    rpc_error_retry(call, 1500000);
+    struct bytes details = error_pack(call);
+    ck_assert_uint_lt(details.len, 4096);
+
+    Google__Rpc__Status *status = google__rpc__status__unpack(NULL, details.len, details.data);
+    ck_assert_int_eq(status->code, RPC_FAILED_PRECONDITION);
+    ck_assert_uint_eq(status->n_details, 4);
+    const Google__Protobuf__Any *second = status->details[1];
+    ck_assert_str_eq(second->type_url, "type.googleapis.com/google.rpc.PreconditionFailure");
+    Google__Rpc__PreconditionFailure *failure =
+        google__rpc__precondition_failure__unpack(NULL, second->value.len, second->value.data);
+    ck_assert_uint_eq(failure->n_violations, 1);
+    ck_assert_str_eq(failure->violations[0]->type, "ORDER_STATE");
+    ck_assert_str_eq(failure->violations[0]->subject, "ord_1");
+    ck_assert_str_eq(failure->violations[0]->description, call->error.message);
+    google__rpc__precondition_failure__free_unpacked(failure, NULL);
+    google__rpc__status__free_unpacked(status, NULL);
+    end();
+}
+END_TEST
+
 START_TEST(messages_are_cut_between_characters)
 {
     begin();
@@ -379,4 +410,5 @@ SUITE("schema", 20, rules_of_methods_come_from_the_protos, health_and_reflection
       required_fields_are_named_when_they_are_missing, numbers_out_of_range_are_named,
       texts_are_valid_whole_and_short_enough, too_many_items_are_refused, garbage_is_malformed_and_never_crashes,
       a_singular_message_given_twice_is_refused, depth_is_limited, unknown_fields_pass,
-      errors_travel_as_details_under_four_kibibytes, messages_are_cut_between_characters)
+      errors_travel_as_details_under_four_kibibytes, what_does_not_allow_it_is_told_as_a_precondition,
+      messages_are_cut_between_characters)

@@ -41,7 +41,7 @@ static int reserve(struct rpc_call *call, struct txn *txn, const void *in, void 
     const Oms__Inventory__V1__ReserveStockRequest *request = in;
     Oms__Inventory__V1__ReserveStockResponse *response = out;
     if (strncmp(request->order_id, "refuse", 6) == 0)
-        return rpc_fail(call, RPC_FAILED_PRECONDITION, "NOT_FOR_YOU", "this order is refused");
+        return rpc_fail_state(call, request->order_id, "NOT_FOR_YOU", "this order is refused");
     if (pair->busy && strncmp(request->order_id, "busy", 4) == 0)
         return rpc_fail(call, RPC_UNAVAILABLE, "BUSY", "not now");
     response->reservation_id = request->request_id;

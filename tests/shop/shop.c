@@ -86,13 +86,18 @@ static void read_details(struct asked *a)
     ProtobufCAllocator allocator = arena_protobuf(&a->shop->arena);
     Google__Rpc__Status *status =
         google__rpc__status__unpack(&allocator, a->status.details.len, a->status.details.data);
-    a->field = a->resource = "";
+    a->field = a->subject = a->resource = "";
     for (size_t i = 0; status && i < status->n_details; i++) {
         const Google__Protobuf__Any *any = status->details[i];
         if (strstr(any->type_url, "BadRequest")) {
             Google__Rpc__BadRequest *bad =
                 google__rpc__bad_request__unpack(&allocator, any->value.len, any->value.data);
             a->field = bad->field_violations[0]->field;
+        } else if (strstr(any->type_url, "PreconditionFailure")) {
+            Google__Rpc__PreconditionFailure *failure =
+                google__rpc__precondition_failure__unpack(&allocator, any->value.len, any->value.data);
+            ck_assert_str_eq(failure->violations[0]->type, a->reason);
+            a->subject = failure->violations[0]->subject;
         } else if (strstr(any->type_url, "ResourceInfo")) {
             a->resource =
                 google__rpc__resource_info__unpack(&allocator, any->value.len, any->value.data)->resource_name;
@@ -174,6 +179,7 @@ void ck_refused(const struct asked *a, enum rpc_code code, const char *reason, c
     ck_assert_str_eq(rpc_code_name(a->code), rpc_code_name(code));
     ck_assert_str_eq(a->reason, reason);
     ck_assert_str_eq(a->field, field);
+    ck_assert_msg((a->subject[0] != '\0') == (code == RPC_FAILED_PRECONDITION), "the subject is \"%s\"", a->subject);
 }
 
 char *fresh(struct shop *s)

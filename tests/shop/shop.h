@@ -51,6 +51,7 @@ struct asked {
     bool done;
     enum rpc_code code;
     const char *reason, *message, *field; /* of the first field that BadRequest names, or "" */
+    const char *subject;                  /* of the first violation of PreconditionFailure, or "" */
     const char *resource;                 /* that ResourceInfo names, or "" */
     struct rpc_status status;
     void *reply; /* NULL if it failed */
@@ -65,7 +66,7 @@ const struct asked *ask_end(struct asked *a);
 const struct asked *ask(struct shop *s, const struct caller *who, const char *method, const void *request);
 /* The reply of a call that succeeds. */
 void *get(struct shop *s, const struct caller *who, const char *method, const void *request);
-/* Checks how a call failed; "" as field: none is named. */
+/* Checks how a call failed; "" as field: none is named. FAILED_PRECONDITION has to say of what, too. */
 void ck_refused(const struct asked *a, enum rpc_code code, const char *reason, const char *field);
 /* A request id that nobody had. */
 char *fresh(struct shop *s);

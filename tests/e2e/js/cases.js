@@ -48,6 +48,7 @@ async function attempt (client, c, vars) {
     if (e.code !== (c.code || 'OK')) return String(e)
     if (e.reason !== c.reason) return `the reason is ${e.reason}: ${e}`
     if (!isDeepStrictEqual(e.fields, c.field ? [c.field] : [])) return `the fields are ${e.fields}: ${e}`
+    if (!isDeepStrictEqual(e.subjects, c.subject ? [fill(c.subject, vars)] : [])) return `the subjects are ${e.subjects}: ${e}`
     return differs(c.meta || {}, e.meta, 'metadata')
   }
   if (c.code) return `was not refused: ${JSON.stringify(reply)}`

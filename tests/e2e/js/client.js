@@ -78,7 +78,7 @@ function wire (bytes) {
 
 // A status other than OK with its details taken apart.
 function refused (error) {
-  const out = { code: Object.keys(grpc.status).find(k => grpc.status[k] === error.code), message: error.details, reason: '', fields: [], meta: {} }
+  const out = { code: Object.keys(grpc.status).find(k => grpc.status[k] === error.code), message: error.details, reason: '', fields: [], subjects: [], meta: {} }
   const details = error.metadata && error.metadata.get('grpc-status-details-bin')[0]
   for (const [number, any] of details ? wire(details) : []) {
     if (number !== 3) continue
@@ -89,6 +89,10 @@ function refused (error) {
       out.reason = wire(value).filter(f => f[0] === 1).map(f => f[1].toString())[0]
       const pairs = wire(value).filter(f => f[0] === 3).map(f => wire(f[1]).map(g => g[1].toString()))
       out.meta = Object.fromEntries(pairs)
+    }
+    if (kind === 'PreconditionFailure') {
+      const violations = wire(value).map(f => wire(f[1]).map(g => g[1].toString()))
+      out.subjects.push(...violations.filter(v => v[0] === out.reason).map(v => v[1]))
     }
     if (kind === 'BadRequest') out.fields.push(...wire(value).map(f => wire(f[1]).find(g => g[0] === 1)[1].toString()))
   }
