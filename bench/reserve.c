@@ -1,5 +1,6 @@
 /* bench/reserve: everybody wants one SKU. svc-inventory as it runs in production, over mutual TLS, on a real disk,
  * beside the row lock that one would write without thinking about it. */
+#include "bench/calls.h"
 #include "bench/reserve_bench.h"
 #include "mesh/rpc/rpc.h"
 #include "svc-inventory/inventory.h"
@@ -43,7 +44,7 @@ static ProtobufCMessage *ask(const struct server *server, const char *method, co
 {
     char caller[CALLER_SUBJECT_MAX + 16];
     caller_format(&(struct caller){ ROLE_BIT(MESH__V1__ROLE__ADMIN) | ROLE_BIT(MESH__V1__ROLE__ERP), "bench" }, caller);
-    return load_ask(dir, server, caller, method, request, reply);
+    return calls_ask(dir, server, caller, method, request, reply);
 }
 
 static void add_location(const struct server *server)

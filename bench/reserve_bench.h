@@ -3,7 +3,6 @@
 
 #include "bench/machine.h"
 
-#include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
 
 struct cost {
@@ -15,13 +14,9 @@ struct cost {
 
 struct load;
 
-/* Mutual TLS with the certificates in the directory, as svc-order. */
+/* As svc-order, with the certificates in the directory. */
 struct load *load_open(const char *dir, const struct server *server);
 void load_close(struct load *load);
-/* One call for the gateway's sake, by a caller such as "30;erp"; exits when it fails. Free the reply with
- * protobuf_c_message_free_unpacked. */
-ProtobufCMessage *load_ask(const char *dir, const struct server *server, const char *caller, const char *method,
-                           const ProtobufCMessage *request, const ProtobufCMessageDescriptor *reply);
 /* One piece of the SKU for an order each, asked again as soon as answered, so many at once, for so long. batch 0: each
  * is a call of its own; else so many are delivered in one call, as a relay does. Added to the cost. */
 void load_run(struct load *load, const char *sku, int outstanding, int batch, double seconds, struct cost *cost);

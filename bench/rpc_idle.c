@@ -1,54 +1,22 @@
 /* What a service costs that has nothing to do, and how long it takes to start: svc-inventory beside svc-order, which it
  * follows, and a Redis. */
 #include "bench/machine.h"
+#include "bench/redis.h"
 #include "bench/rpc_servers.h"
 #include "tests/mesh/certs.h"
 
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define STARTS 5
 
 struct mesh {
     const char *dir;
-    char peers[128], redis[32];
+    char peers[128];
     int inventory_port, order_port;
-    pid_t redis_pid;
+    struct redis redis;
 };
-
-static void start_redis(struct mesh *mesh)
-{
-    struct sockaddr_in address = { AF_INET, 0, { htonl(INADDR_LOOPBACK) }, { 0 } };
-    char port[8];
-    int number = machine_free_port();
-    snprintf(port, sizeof(port), "%d", number);
-    snprintf(mesh->redis, sizeof(mesh->redis), "127.0.0.1:%d", number);
-    mesh->redis_pid = fork();
-    if (mesh->redis_pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-        dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDOUT_FILENO);
-        execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", mesh->dir, "--save", "",
-               "--appendonly", "no", NULL);
-        _exit(127);
-    }
-    address.sin_port = htons((uint16_t)number);
-    for (int i = 0; i < 500; i++) {
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        int r = connect(fd, (struct sockaddr *)&address, sizeof(address));
-        close(fd);
-        if (r == 0)
-            return;
-        nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
-    }
-    fprintf(stderr, "bench/rpc: redis-server does not start\n");
-    exit(EXIT_FAILURE);
-}
 
 /* The program NAME/NAME of the build directory that we are in. */
 static char *program_of(const char *name)
@@ -79,8 +47,9 @@ static void start(struct mesh *mesh, const char *name, int port, struct server *
     snprintf(listen_on, sizeof(listen_on), "127.0.0.1:%d", port);
     server_start(server, program,
                  (char *[]){ program, (char *)"--listen", listen_on, (char *)"--peers", mesh->peers, (char *)"--redis",
-                             mesh->redis, (char *)"--store-path", db, (char *)"--tls-ca", ca, (char *)"--tls-cert",
-                             cert, (char *)"--tls-key", key, (char *)"--drain-notice", (char *)"0ms", NULL });
+                             mesh->redis.address, (char *)"--store-path", db, (char *)"--tls-ca", ca,
+                             (char *)"--tls-cert", cert, (char *)"--tls-key", key, (char *)"--drain-notice",
+                             (char *)"0ms", NULL });
     free(program);
     free(ca);
     free(cert);
@@ -103,7 +72,7 @@ void idle_measure(const char *dir, struct idle_cost *ret_cost)
     certs_issue(dir, "ca", "svc-order");
     snprintf(mesh.peers, sizeof(mesh.peers), "svc-inventory=127.0.0.1:%d,svc-order=127.0.0.1:%d", mesh.inventory_port,
              mesh.order_port);
-    start_redis(&mesh);
+    redis_start(&mesh.redis, dir);
     start(&mesh, "svc-order", mesh.order_port, &order);
 
     start(&mesh, "svc-inventory", mesh.inventory_port, &inventory);
@@ -121,6 +90,5 @@ void idle_measure(const char *dir, struct idle_cost *ret_cost)
     ret_cost->start_ms = start_ms[STARTS / 2];
     server_stop(&inventory);
     server_stop(&order);
-    kill(mesh.redis_pid, SIGTERM);
-    waitpid(mesh.redis_pid, NULL, 0);
+    redis_stop(&mesh.redis);
 }
