@@ -122,16 +122,45 @@ def no_test_at_all_is_a_failure():
     assert tally(("SKIP", "1..0 # SKIP\n")) == (1, "0 passed, 0 failed, 1 skipped")
 
 
+def with_packages(apt_get):
+    """What dev/up says on a machine that has no package at all and where apt-get is this."""
+    copy = pathlib.Path(tempfile.mkdtemp(prefix="ordermesh-deps-"))
+    try:
+        (copy / "dev").mkdir()
+        for name in ("up", "deps", "lib.sh", "packages", "processes"):
+            shutil.copy(ROOT / "dev" / name, copy / "dev")
+        (copy / "bin").mkdir()
+        for name, script in (("dpkg-query", "exit 1"), ("id", "echo 0"), ("apt-get", apt_get)):
+            (copy / "bin" / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+            (copy / "bin" / name).chmod(0o755)
+        return subprocess.run([copy / "dev" / "up"], env=os.environ | {"PATH": f"{copy}/bin:{os.environ['PATH']}"},
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        shutil.rmtree(copy)
+
+
+def packages_that_cannot_be_installed_are_one_clear_line():
+    for apt_get, told in (
+        ("[ $1 = update ] || { echo 'Reading package lists...'; echo 'E: Unable to locate package libgrpc-dev' >&2; exit 100; }",
+         "apt-get install failed: E: Unable to locate package libgrpc-dev"),
+        ("echo 'E: The repository is not signed.' >&2; exit 100", "apt-get update failed: E: The repository is not signed."),
+    ):
+        done = with_packages(apt_get)
+        assert done.returncode == 1 and done.stderr == f"deps: {told}\n", done
+        assert done.stdout.count("\n") == 1 and "libgrpc-dev" in done.stdout and "redis-server" in done.stdout, done
+        assert "haproxy" not in done.stdout, done
+
+
 def dev(script, mesh, *args, **env):
     return subprocess.run([ROOT / "dev" / script, *args], env=mesh.env | env, stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=120, check=False)
 
 
-def a_taken_port_is_one_clear_line_and_nothing_is_started():
+def a_taken_port_is_one_clear_line_and_nothing_is_built_or_started():
     mesh = Mesh()
     with socket.create_server(("127.0.0.1", mesh.base + 101)):
-        done = dev("up", mesh, "--bare")
-    assert done.returncode == 1 and not (mesh.dir / "run").exists(), done
+        done = dev("up", mesh, OMS_BUILD_DIR=str(mesh.dir / "build"))
+    assert done.returncode == 1 and os.listdir(mesh.dir) == [], done
     assert done.stderr.count("\n") == 1 and f"port {mesh.base + 101}, which svc-order needs" in done.stderr, done
     assert "OMS_PORT_BASE=" in done.stderr, done
     shutil.rmtree(mesh.dir)
@@ -187,7 +216,8 @@ if __name__ == "__main__":
         what_was_skipped_is_told_apart,
         what_did_not_run_under_meson_counts_with_the_rest,
         no_test_at_all_is_a_failure,
-        a_taken_port_is_one_clear_line_and_nothing_is_started,
+        packages_that_cannot_be_installed_are_one_clear_line,
+        a_taken_port_is_one_clear_line_and_nothing_is_built_or_started,
         a_process_that_does_not_come_up_is_named_with_its_last_word,
         down_ends_nothing_that_it_did_not_start,
         a_wipe_leaves_what_is_not_its_own,
