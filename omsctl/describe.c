@@ -19,22 +19,29 @@ static const char *without_dot(const char *name)
     return name[0] == '.' ? name + 1 : name;
 }
 
-static void print_method(const Method *m, const char *indent)
+static void print_rpc(const Method *m, const char *indent)
 {
     printf("%srpc %s(%s%s) returns (%s%s);\n", indent, m->name, m->client_streaming ? "stream " : "",
            without_dot(m->input_type), m->server_streaming ? "stream " : "", without_dot(m->output_type));
 }
 
-static void print_service(const Service *service, const char *name)
+static void print_method(const void *method, const char *name)
 {
+    print_rpc(method, "");
+}
+
+static void print_service(const void *descriptor, const char *name)
+{
+    const Service *service = descriptor;
     printf("service %s {\n", name);
     for (size_t i = 0; i < service->n_method; i++)
-        print_method(service->method[i], "  ");
+        print_rpc(service->method[i], "  ");
     puts("}");
 }
 
-static void print_enum(const Enum *e, const char *name)
+static void print_enum(const void *descriptor, const char *name)
 {
+    const Enum *e = descriptor;
     printf("enum %s {\n", name);
     for (size_t i = 0; i < e->n_value; i++)
         printf("  %s = %d;\n", e->value[i]->name, e->value[i]->number);
@@ -52,8 +59,9 @@ static const char *scalar_name(const Field *field, char ret_name[32])
     return ret_name;
 }
 
-static void print_message(const Message *message, const char *name)
+static void print_message(const void *descriptor, const char *name)
 {
+    const Message *message = descriptor;
     printf("message %s {\n", name);
     for (size_t i = 0; i < message->n_field; i++) {
         const Field *f = message->field[i];
@@ -79,58 +87,70 @@ static const char *behind(const char *symbol, const char *scope)
     return symbol[n] ? symbol + n + 1 : "";
 }
 
-static bool describe_message(Message *const *messages, size_t n, const char *rest, const char *symbol)
+static const ProtobufCMessage *find_enum(Enum *const *enums, size_t n, const char *name)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(enums[i]->name, name) == 0)
+            return &enums[i]->base;
+    return NULL;
+}
+
+static const ProtobufCMessage *find_message(Message *const *messages, size_t n, const char *rest)
+{
+    const ProtobufCMessage *found = NULL;
+    for (size_t i = 0; i < n && !found; i++) {
         const Message *message = messages[i];
         const char *inner = behind(rest, message->name);
         if (!inner)
             continue;
-        if (!inner[0]) {
-            print_message(message, symbol);
-            return true;
-        }
-        for (size_t e = 0; e < message->n_enum_type; e++)
-            if (strcmp(message->enum_type[e]->name, inner) == 0) {
-                print_enum(message->enum_type[e], symbol);
-                return true;
-            }
-        if (describe_message(message->nested_type, message->n_nested_type, inner, symbol)) /* as deep as the name */
-            return true;
+        found = inner[0] ? find_enum(message->enum_type, message->n_enum_type, inner) : &message->base;
+        if (!found) /* as deep as the name */
+            found = find_message(message->nested_type, message->n_nested_type, inner);
     }
-    return false;
+    return found;
 }
 
-static bool describe_service(const Service *service, const char *inner, const char *symbol)
+static const ProtobufCMessage *find_service(Service *const *services, size_t n, const char *rest)
 {
-    if (!inner[0]) {
-        print_service(service, symbol);
-        return true;
+    for (size_t i = 0; i < n; i++) {
+        const char *inner = behind(rest, services[i]->name);
+        if (inner && !inner[0])
+            return &services[i]->base;
+        for (size_t m = 0; inner && m < services[i]->n_method; m++)
+            if (strcmp(services[i]->method[m]->name, inner) == 0)
+                return &services[i]->method[m]->base;
     }
-    for (size_t i = 0; i < service->n_method; i++)
-        if (strcmp(service->method[i]->name, inner) == 0) {
-            print_method(service->method[i], "");
-            return true;
-        }
-    return false;
+    return NULL;
 }
 
-static bool describe_in(const File *file, const char *symbol)
+static const ProtobufCMessage *find_in(const File *file, const char *symbol)
 {
     const char *rest = behind(symbol, file->package ? file->package : "");
     if (!rest || !rest[0])
-        return false;
-    for (size_t i = 0; i < file->n_service; i++) {
-        const char *inner = behind(rest, file->service[i]->name);
-        if (inner && describe_service(file->service[i], inner, symbol))
-            return true;
-    }
-    for (size_t i = 0; i < file->n_enum_type; i++)
-        if (strcmp(file->enum_type[i]->name, rest) == 0) {
-            print_enum(file->enum_type[i], symbol);
-            return true;
-        }
-    return describe_message(file->message_type, file->n_message_type, rest, symbol);
+        return NULL;
+    const ProtobufCMessage *found = find_service(file->service, file->n_service, rest);
+    if (!found)
+        found = find_enum(file->enum_type, file->n_enum_type, rest);
+    return found ? found : find_message(file->message_type, file->n_message_type, rest);
+}
+
+static const struct {
+    const ProtobufCMessageDescriptor *type;
+    void (*print)(const void *descriptor, const char *name);
+} printers[] = {
+    { &google__protobuf__service_descriptor_proto__descriptor, print_service },
+    { &google__protobuf__method_descriptor_proto__descriptor, print_method },
+    { &google__protobuf__descriptor_proto__descriptor, print_message },
+    { &google__protobuf__enum_descriptor_proto__descriptor, print_enum },
+};
+
+static void show(const struct ctl *ctl, const ProtobufCMessage *found, const char *symbol)
+{
+    if (ctl->json)
+        show_message(found);
+    for (size_t i = 0; !ctl->json && i < sizeof(printers) / sizeof(printers[0]); i++)
+        if (printers[i].type == found->descriptor)
+            printers[i].print(found, symbol);
 }
 
 int run_describe(struct ctl *ctl)
@@ -141,8 +161,11 @@ int run_describe(struct ctl *ctl)
         *slash = '.';
     FileSet set;
     int exit = ask_files(ctl, symbol, &set);
-    for (size_t i = 0; exit == CTL_OK && i < set.n_file; i++)
-        if (describe_in(set.file[i], symbol))
-            return CTL_OK;
-    return exit == CTL_OK ? cli_usage("the server knows %s, but tells nothing that can be shown", symbol) : exit;
+    const ProtobufCMessage *found = NULL;
+    for (size_t i = 0; exit == CTL_OK && i < set.n_file && !found; i++)
+        found = find_in(set.file[i], symbol);
+    if (found)
+        show(ctl, found, symbol);
+    return exit == CTL_OK && !found ? cli_usage("the server knows %s, but tells nothing that can be shown", symbol)
+                                    : exit;
 }

@@ -1,9 +1,13 @@
 #!/usr/bin/python3
 """omsctl against a whole mesh: every command, exit codes, second runs."""
 
+import contextlib
 import email
 import email.policy
 import json
+import os
+import pty
+import re
 import subprocess
 import sys
 
@@ -23,6 +27,24 @@ def the_sample_is_imported_once_and_a_second_run_sends_nothing():
     second = MESH.ask(*IMPORT)
     assert second == {"products": {"sent": 0, "unchanged": 304, "refused": 0}, "locations": 0,
                       "stock": {"adjusted": 0, "refused": 0}}, second
+
+
+def long_work_shows_on_a_terminal_how_far_it_is():
+    terminal, stderr = pty.openpty()
+    more = MESH.dir / "more.csv"
+    more.write_text((SAMPLE / "stock.csv").read_text(encoding="utf-8").replace("\n", "0\n").replace("on_hand0", "on_hand"), encoding="utf-8")
+    with subprocess.Popen([CTL, "catalog", "import", SAMPLE / "catalogue.csv", "--stock", more], env=MESH.env, stdout=subprocess.DEVNULL, stderr=stderr) as ctl:
+        os.close(stderr)
+        shown = b""
+        with contextlib.suppress(OSError):  # how a terminal says that its other side is gone
+            while chunk := os.read(terminal, 65536):
+                shown += chunk
+        os.close(terminal)
+    assert ctl.returncode == 0, shown
+    steps = [int(n) for n in re.findall(r"\r\033\[K(\d+) of \d+ stock adjustments, \d+/s, \d+ s left", shown.decode())]
+    assert steps and steps == sorted(steps), shown
+    assert re.search(r"(\d+) of \1 stock adjustments, \d+/s in [\d.]+ s\r\n$", shown.decode()), shown
+    MESH.ctl(*IMPORT)
 
 
 def a_changed_price_is_the_only_thing_sent():
@@ -200,6 +222,8 @@ def services_and_types_are_listed_and_described():
     assert "oms.order.v1.OrderService/PlaceOrder" in MESH.ctl("list", "oms.order.v1.OrderService")
     assert "rpc PlaceOrder(oms.order.v1.PlaceOrderRequest)" in MESH.ctl("describe", "oms.order.v1.OrderService")
     assert "CONFIRMED = 2" in MESH.ctl("describe", "oms.order.v1.Order.State")
+    assert {"name": "CONFIRMED", "number": 2}.items() <= MESH.ask("describe", "oms.order.v1.Order.State")["value"][2].items()
+    assert MESH.ask("describe", "oms.order.v1.OrderService/WatchOrder")["serverStreaming"] is True
     assert "int64 quantity = 2" in MESH.ctl("describe", "oms.order.v1.PlaceOrderRequest.Line")
 
 
@@ -228,6 +252,7 @@ if __name__ == "__main__":
     with Mesh() as MESH:
         ok = tap.run([
             the_sample_is_imported_once_and_a_second_run_sends_nothing,
+            long_work_shows_on_a_terminal_how_far_it_is,
             a_changed_price_is_the_only_thing_sent,
             products_are_got_listed_and_searched,
             stock_is_adjusted_and_told,
