@@ -223,6 +223,23 @@ static void start_backend(struct proxy *backend, const char *self)
     close(out);
 }
 
+/* One of those that are always beside the gateway and have the same libraries in memory: what all share is nobody's own
+ * alone. It has nothing to do. */
+static void start_service(struct proxy *service)
+{
+    char program[512];
+    int log;
+    snprintf(program, sizeof(program), "%s/svc-order/svc-order", bin);
+    const char *argv[] = {
+        program,          "--listen",   "127.0.0.1:0",           "--store-path", in_dir("order.db"),      "--tls-ca",
+        in_dir("ca.crt"), "--tls-cert", in_dir("svc-order.crt"), "--tls-key",    in_dir("svc-order.key"), NULL
+    };
+    service->pid = run(argv, STDERR_FILENO, &log);
+    if (read_number(log, "\"port\":") < 0)
+        die("the service does not serve");
+    close(log);
+}
+
 /* --- measuring --- */
 
 static void measuring(void *arg, bool begins)
@@ -319,15 +336,17 @@ int main(int argc, char **argv)
     }
 
     struct tokens tokens;
-    struct proxy backend = { "backend" };
+    struct proxy backend = { "backend" }, service = { "service" };
     print_machine();
     int64_t measured_us = (int64_t)(seconds * 1e6 / (double)(n * ROUNDS));
     tokens_make(&tokens, in_dir("token.key"), PRINCIPALS, (size_t)(measured_us * FRESH_RATE / 1000000) + 1);
     start_backend(&backend, argv[0]);
+    start_service(&service);
     for (int round = 0; round < ROUNDS; round++)
         for (size_t i = 0; i < n; i++)
             measure(&proxies[i], &tokens, measured_us);
     measure_watchers(&proxies[0], tokens.known[0]);
+    stop(&service);
     stop(&backend);
     tokens_drop(&tokens);
 
