@@ -99,6 +99,8 @@ int life_commit_stock(struct life *life, const char *id, const char *location_id
 int life_release_lines(struct life *life, const char *id, const char *location_id, const struct share *shares, size_t n)
 {
     ReleaseStockRequest request = OMS__INVENTORY__V1__RELEASE_STOCK_REQUEST__INIT;
+    if (n == 0)
+        return 0; /* without lines it would be the whole reservation: of a parcel that had nothing left, say */
     request.request_id = operation_id(life, id, "release");
     request.operation_id = operation_id(life, life->order_id, "reserve");
     if (!request.request_id || !request.operation_id)
