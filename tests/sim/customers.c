@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FRESH        64 /* orders */
 #define THINK_US     300000
 #define PLACE_ORDER  "/oms.order.v1.OrderService/PlaceOrder"
 #define GET_ORDER    "/oms.order.v1.OrderService/GetOrder"
@@ -185,13 +186,17 @@ static void place(struct actor *actor)
     actor_ask(actor, "svc-order", PLACE_ORDER, in->request, true, placed);
 }
 
-/* One of his own that is done with; NULL: by chance there is none. */
+/* One of his own that is done with, perhaps of the last few; NULL: by chance there is none. */
 static struct intention *own(struct actor *actor, enum fate fate)
 {
     struct shop *shop = actor->shop;
 
-    for (int i = 0; i < 10 && shop->n_intentions; i++) {
-        struct intention *in = &shop->intentions[world_roll(shop->w, shop->n_intentions)];
+    size_t among = shop->n_intentions;
+
+    if (among > FRESH && world_roll(shop->w, 2))
+        among = FRESH;
+    for (int i = 0; i < 10 && among; i++) {
+        struct intention *in = &shop->intentions[shop->n_intentions - 1 - world_roll(shop->w, among)];
         if (in->fate == fate && strcmp(in->customer, actor->caller.subject) == 0)
             return in;
     }
@@ -377,6 +382,11 @@ void customer_act(struct actor *actor)
 
     if (actor->shop->closing)
         return;
+    if (dice < actor->shop->regret) {
+        cancel(actor);
+        return;
+    }
+    dice = world_roll(actor->shop->w, 100);
     for (size_t i = 0; i < sizeof(habits) / sizeof(habits[0]); i++) {
         if (dice < habits[i].weight) {
             habits[i].begin(actor);

@@ -24,9 +24,10 @@
 const struct law laws[] = {
     /* whether it is over; first, because they are asked until they hold */
     { AT_REST, "no command waits", EVERYWHERE(LETTERS) },
-    { AT_REST, "an order has ended, or somebody has a case of it",
-      "SELECT order_id || ' in ' || state FROM o.sales_order WHERE state NOT IN (3, 5, 6) AND order_id NOT IN "
-      "(SELECT order_id FROM n.alert_case WHERE state <> 3)" },
+    /* a case of a parcel or of its payment if it is confirmed, and of its payment if it is to end */
+    { AT_REST, "an order has ended, or somebody has a case of what it waits for",
+      "SELECT order_id || ' in ' || state FROM o.sales_order s WHERE state NOT IN (3, 5, 6) AND NOT EXISTS (SELECT 1 "
+      "FROM n.alert_case c WHERE c.order_id = s.order_id AND c.state <> 3 AND kind >= iif(s.state = 2, 3, 6))" },
     { AT_REST, "no message waits", "SELECT message_id FROM n.message WHERE state = 1" },
 
     /* orders */
@@ -72,6 +73,9 @@ const struct law laws[] = {
       "payment_state <> 1 AND captured_minor <> due_minor" },
     { AT_REST, "an order that ended in vain costs nothing",
       "SELECT order_id FROM o.sales_order WHERE state IN (3, 5) AND captured_minor <> refunded_minor" },
+    { AT_REST, "an order that ended in vain has undone what it had begun",
+      "SELECT order_id || ': step ' || step FROM o.order_step t JOIN o.sales_order s USING (order_id) "
+      "WHERE s.state IN (3, 5) AND t.state NOT IN (0, 3, 5)" },
     { ALWAYS, "what an order is still worth is what its lines are that were not cancelled",
       "SELECT order_id FROM o.sales_order JOIN (SELECT order_id, sum((quantity - cancelled) * unit_minor) worth FROM "
       "o.order_line GROUP BY order_id) USING (order_id) WHERE due_minor <> worth" },

@@ -45,7 +45,7 @@ static const struct faults least = {
     .stream_broken = 3000,
     .crash = 100,
     .crash_in_write = 200,
-    .outage = 10,
+    .outage = 4,
     .disk_full = 30,
     .stall = 100,
     .partition = 100,
@@ -67,12 +67,15 @@ static void choose_faults(struct world *w)
         to[i] = world_roll(w, 3) ? from[i] * times[world_roll(w, 3)] : 0;
 }
 
-/* How fast people are, from at their ease to a flash sale, and how slow the disks: who waits is served together. */
+/* How fast people are, from at their ease to a flash sale, whether they mean it, and how slow the disks are: who waits
+ * is served together. */
 static void choose_pace(struct world *w, struct shop *shop)
 {
     static const int64_t hurry[] = { 1, 10, 100 }, commit_us[] = { 100, 1000, 5000 };
+    static const uint64_t regret[] = { 0, 0, 30 };
 
     shop->hurry = hurry[world_roll(w, 3)];
+    shop->regret = regret[world_roll(w, 3)];
     world_faults(w)->commit_us = commit_us[world_roll(w, 3)];
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #define ROUND_US 60000000
+#define THINK_US 1000000 /* between two letters */
 #define LIST     "/mesh.v1.AdminService/ListDeadLetters"
 #define RETRY    "/mesh.v1.AdminService/RetryDeadLetter"
 
@@ -13,7 +14,7 @@ static void retried(struct actor *actor, const struct heard *answer)
     /* The letter may be gone: the answer to the first request was lost, or a repeat of it has come late. */
     if (answer->code != RPC_OK && answer->code != RPC_NOT_FOUND && answer->code != RPC_FAILED_PRECONDITION)
         shop_violation(actor->shop, "a dead letter cannot be retried: %s", answer->message);
-    actor_rest(actor, ROUND_US);
+    actor_rest(actor, THINK_US);
 }
 
 static void retry(struct actor *actor, const char *letter)

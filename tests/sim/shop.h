@@ -63,6 +63,7 @@ struct shop {
     struct adjustment *adjustments;
     size_t n_adjustments;
     int64_t hurry;                  /* so many times faster than at their ease people order and pack */
+    uint64_t regret;                /* in so many cases of a hundred somebody cancels instead of going on */
     int64_t price_minor[SHOP_SKUS]; /* the last that was acknowledged; each product has one person who reprices it */
     bool closing;                   /* nobody begins anything new */
     bool closed;                    /* nobody acts any more, whatever is answered */

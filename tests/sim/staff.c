@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define THINK_US        2000000
-#define LOADING_US      600000000
+#define LOADING_US      7200000000
 #define UPSERT_PRODUCT  "/oms.catalog.v1.CatalogService/UpsertProduct"
 #define UPSERT_LOCATION "/oms.inventory.v1.InventoryService/UpsertLocation"
 #define ADJUST_STOCK    "/oms.inventory.v1.InventoryService/AdjustStock"

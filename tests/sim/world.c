@@ -146,7 +146,7 @@ static void misfortune(struct world *w)
     if (world_fault(w, f->crash) && (node = some_node(w, true)))
         node_crash(node, -1);
     if (world_fault(w, f->outage) && (node = some_node(w, true)))
-        node_crash(node, world_span(w, f->outage_us));
+        node_crash(node, 1 + (int64_t)world_roll(w, (uint64_t)f->outage_us));
     if (world_fault(w, f->crash_in_write) && (node = some_node(w, true)))
         disk_doom(node->disk, 1 + (uint32_t)world_roll(w, 60));
     if (world_fault(w, f->disk_full) && (node = some_node(w, true)))
