@@ -265,6 +265,12 @@ static int give_back(struct life *life)
     return id ? life_refund(life, id, kept_minor) : -ENOMEM;
 }
 
+/* A refund was refused, and what is left may be less now. */
+static bool owes_refund(const struct life *life)
+{
+    return life->steps[STEP_CAPTURE] == UNDOING && life->returning_minor == life->refunded_minor;
+}
+
 /* Parcels first: until it is known what has left, stock and money stay. */
 static int undo(struct life *life)
 {
@@ -275,7 +281,7 @@ static int undo(struct life *life)
         return 0;
     if (is_held(life, STEP_RESERVE))
         r = release(life);
-    if (r == 0 && is_held(life, STEP_CAPTURE))
+    if (r == 0 && (is_held(life, STEP_CAPTURE) || owes_refund(life)))
         r = give_back(life);
     if (r == 0 && is_held(life, STEP_AUTHORIZE))
         r = void_payment(life);

@@ -43,6 +43,16 @@ static void payment_waits(const struct life *life, OrderExplanation *ret)
     }
 }
 
+/* What was refused is nobody's but a person's. */
+static void refund_waits(const struct life *life, OrderExplanation *ret)
+{
+    if (life->state != CANCELLING || life->steps[STEP_CAPTURE] != UNDOING ||
+        life->returning_minor > life->refunded_minor)
+        return;
+    ret->owner = "staff";
+    ret->waits_for = "a refund was refused: somebody has to pay back what was captured, and a case is open";
+}
+
 static void parcels_wait(const struct life *life, OrderExplanation *ret)
 {
     if (life->parcels_troubled) {
@@ -74,6 +84,7 @@ static void say_wait(const struct life *life, OrderExplanation *ret)
         if (waits[i].waits_for[0] == '\0')
             parcels_wait(life, ret);
         payment_waits(life, ret);
+        refund_waits(life, ret);
         return;
     }
 }

@@ -37,7 +37,7 @@ static enum order_outcome meaning(const struct life *life, int32_t type, const P
     case TYPE(PAYMENT_VOIDED):
         return PAYMENT_GIVEN_BACK;
     case TYPE(PAYMENT_REFUNDED):
-        return life->refunded_minor >= life->captured_minor ? MONEY_REFUNDED : ORDER_OUTCOMES;
+        return life->refunded_minor >= life->captured_minor ? MONEY_REFUNDED : MONEY_PARTLY_REFUNDED;
     case TYPE(PAYMENT_REFUND_FAILED):
         return REFUND_REFUSED;
     }

@@ -33,6 +33,7 @@
     ROW(MONEY_CAPTURED,        STEP_CAPTURE,   DONE,    true,  STAY(PENDING),               STAY(CONFIRMED),              LATE) \
     ROW(CAPTURE_REFUSED,       STEP_CAPTURE,   FAILED,  false, STAY(PENDING),               STAY(CONFIRMED),              ENDED) \
     ROW(MONEY_REFUNDED,        STEP_CAPTURE,   UNDONE,  false, STAY(PENDING),               STAY(CONFIRMED),              ENDED) \
+    ROW(MONEY_PARTLY_REFUNDED, NO_STEP,        TODO,    false, STAY(PENDING),               STAY(CONFIRMED),              LATE) \
     ROW(REFUND_REFUSED,        NO_STEP,        TODO,    false, STAY(PENDING),               STAY(CONFIRMED),              ENDED) \
     ROW(FULFILLMENT_ACCEPTED,  STEP_FULFIL,    DONE,    false, STAY(PENDING),               STAY(CONFIRMED),              ENDED) \
     ROW(FULFILLMENT_REFUSED,   STEP_FULFIL,    FAILED,  false, TO(REJECTED, UNDO),          TO(CANCELLING, UNDO),         LATE) \

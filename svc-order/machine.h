@@ -38,6 +38,7 @@ enum order_outcome {
     MONEY_CAPTURED,
     CAPTURE_REFUSED,
     MONEY_REFUNDED,
+    MONEY_PARTLY_REFUNDED, /* by staff, perhaps */
     REFUND_REFUSED,
     FULFILLMENT_ACCEPTED,
     FULFILLMENT_REFUSED, /* by svc-shipping, or it could not be asked in time */

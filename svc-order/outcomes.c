@@ -79,8 +79,11 @@ static int refund_ended(struct txn *txn, const struct outcome *outcome)
         return -EBADMSG;
     life.returning_minor -= minor;
     life.code = outcome->reason;
-    life.stuck = life.captured_minor > life.refunded_minor;
-    r = life_happen(&life, life.stuck ? REFUND_REFUSED : MONEY_REFUNDED);
+    enum order_outcome happened = life.captured_minor <= life.refunded_minor           ? MONEY_REFUNDED
+                                  : life.captured_minor - life.returning_minor < minor ? MONEY_PARTLY_REFUNDED
+                                                                                       : REFUND_REFUSED;
+    life.stuck = happened == REFUND_REFUSED;
+    r = life_happen(&life, happened);
     return r < 0 ? r : life_close(&life);
 }
 

@@ -80,5 +80,7 @@ int payment_event(struct txn *txn, int32_t type, const struct payment *payment, 
 
 /* --- ledger.c --- */
 
-/* Books a capture or a refund; minor below zero takes it back. Of other kinds there is nothing to be booked. */
-int ledger_book(struct txn *txn, const struct payment *payment, const struct operation *operation, int64_t minor);
+/* Books a capture or a refund; minor below zero takes it back. Of other kinds there is nothing to be booked. otherwise:
+ * it was not by the processor. */
+int ledger_book(struct txn *txn, const struct payment *payment, const struct operation *operation, int64_t minor,
+                bool otherwise);

@@ -21,9 +21,10 @@ static const struct {
 
 /* --- booking --- */
 
-int ledger_book(struct txn *txn, const struct payment *p, const struct operation *o, int64_t minor)
+int ledger_book(struct txn *txn, const struct payment *p, const struct operation *o, int64_t minor, bool otherwise)
 {
-    const char *debit = accounts[o->kind].debit, *credit = accounts[o->kind].credit;
+    const char *debit = accounts[o->kind].debit;
+    const char *credit = otherwise ? "PAID_OTHERWISE" : accounts[o->kind].credit;
     char id[ID_MAX];
     if (!debit)
         return 0;

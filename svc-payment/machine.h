@@ -3,7 +3,7 @@
  *
  * Outcomes cannot be refused, so every pair of state and outcome is present, or the build fails. UNKNOWN is left only
  * by an answer or a named person's decision, never by a timer; what a person has decided gives way to the processor's
- * answer, and that it had to is told. */
+ * answer, and that it had to is told. A refund that was declined is decided as made when it was, another way. */
 #pragma once
 
 #include "svc-payment/api.h"

@@ -98,11 +98,11 @@ static int move(struct txn *txn, struct payment *p, struct operation *o, enum op
     case CAPTURE:
         p->capturing_minor += under_way;
         p->captured_minor += done;
-        return done ? ledger_book(txn, p, o, done) : 0;
+        return done ? ledger_book(txn, p, o, done, false) : 0;
     case REFUND:
         p->refunding_minor += under_way;
         p->refunded_minor += done;
-        return done ? ledger_book(txn, p, o, done) : 0;
+        return done ? ledger_book(txn, p, o, done, before == DECLINED) : 0;
     case VOID:
         return o->state == SUCCEEDED ? void_succeeded(txn, p, o) : 0;
     default:

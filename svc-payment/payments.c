@@ -117,6 +117,14 @@ int capture_payment(struct rpc_call *call, struct txn *txn, const void *in, void
     return r < 0 ? r : want(call, txn, &payment, &o);
 }
 
+static int check_refund(struct rpc_call *call, const struct payment *p, int64_t minor)
+{
+    int64_t left_minor = p->captured_minor - p->refunded_minor - p->refunding_minor;
+    if (minor > left_minor && minor <= left_minor + p->capturing_minor)
+        return rpc_fail(call, RPC_ABORTED, "CAPTURE_UNDER_WAY", "a capture has not had its answer yet: ask again");
+    return minor > left_minor ? fail_exceeds(call, p, "REFUND_EXCEEDS_CAPTURED", left_minor) : 0;
+}
+
 int refund_payment(struct rpc_call *call, struct txn *txn, const void *in, void *out)
 {
     const RefundPaymentRequest *req = in;
@@ -130,14 +138,10 @@ int refund_payment(struct rpc_call *call, struct txn *txn, const void *in, void 
         r = payment_check_amount(call, req->amount, &o.amount_minor);
     if (r == 0)
         r = open_payment(call, txn, req->payment_id, req->amount, &payment);
-    if (r < 0)
-        return r;
-    int64_t left_minor = payment.captured_minor - payment.refunded_minor - payment.refunding_minor;
-    if (o.amount_minor > left_minor && o.amount_minor <= left_minor + payment.capturing_minor)
-        return rpc_fail(call, RPC_ABORTED, "CAPTURE_UNDER_WAY", "a capture has not had its answer yet: ask again");
-    if (o.amount_minor > left_minor)
-        return fail_exceeds(call, &payment, "REFUND_EXCEEDS_CAPTURED", left_minor);
-    r = want(call, txn, &payment, &o);
+    if (r == 0)
+        r = check_refund(call, &payment, o.amount_minor);
+    if (r == 0)
+        r = want(call, txn, &payment, &o);
     if (r == 0)
         r = payment_message(txn, payment.payment_id, "", &ret->payment);
     return r < 0 ? r : log_position_message(txn, &ret->position);
@@ -184,11 +188,14 @@ int void_payment(struct rpc_call *call, struct txn *txn, const void *in, void *o
 
 /* --- what a person decides --- */
 
-/* An authorize that is not decided may still come to hold money. */
+/* An authorize that is not decided may still come to hold money. A refund that the processor has refused may have been
+ * made another way. */
 static int check_decision(struct rpc_call *call, const ResolveOperationRequest *req, const struct payment *p,
                           const struct operation *o)
 {
     const char *state = state_name(&oms__payment__v1__operation__state__descriptor, (int)o->state);
+    if (o->state == DECLINED && o->kind == REFUND && req->succeeded)
+        return check_refund(call, p, o->amount_minor);
     if (o->state != UNKNOWN) {
         int r = rpc_fail_state(call, o->operation_id, "OPERATION_NOT_UNKNOWN",
                                "it is %s: only what has had no answer in time is decided", state);

@@ -140,6 +140,23 @@ def an_order_goes_on_without_what_the_warehouse_does_not_find():
     await_true("staff have a case", lambda: cases_of(order.order_id) == [("SHORTAGE", "OPEN")])
 
 
+def a_refund_that_is_refused_is_a_case_of_staff_until_it_was_made_another_way():
+    order = Watched("ivo", 23, "tok_refund_fails", "Lostwick")
+    STORY["not refunded"] = order.order_id
+    order.until("CONFIRMED")
+    PARCELS["not refunded"] = ship(order.order_id)
+    order.until("EXCEPTION")
+    CLIENT.call(ORDER + "CancelOrder", {"requestId": new_id(), "orderId": order.order_id, "reason": "LOST"}, "csr:carol")
+    await_true("staff have a case", lambda: ("REFUND_FAILED", "OPEN") in cases_of(order.order_id))
+    await_true("it is theirs", lambda: CLIENT.call(ORDER + "ExplainOrder", {"orderId": order.order_id}, "csr:carol")["owner"] == "staff")
+    payment = CLIENT.call(PAYMENT + "GetPayment", {"orderId": order.order_id}, "csr:carol")
+    refund = [o["operationId"] for o in payment["operations"] if o["kind"] == "REFUND"]
+    CLIENT.call(PAYMENT + "ResolveOperation", {
+        "requestId": new_id(), "operationId": refund[0], "succeeded": True, "reason": "BANK_TRANSFER"}, "csr:carol")
+    assert order.ends()[:2] == ("CANCELLED", "REFUNDED"), order.told
+    await_true("the case has ended", lambda: ("REFUND_FAILED", "RESOLVED") in cases_of(order.order_id))
+
+
 # --- the books ---
 
 def book(port):
@@ -159,17 +176,20 @@ def the_processor_has_done_what_it_was_asked_and_nothing_twice():
         (STORY["cancelled"], "void", 0, "succeeded"), (STORY["lost"], "authorize", 17 * MUG, "succeeded"),
         (STORY["lost"], "capture", 17 * MUG, "succeeded"), (STORY["lost"], "refund", 17 * MUG, "succeeded"),
         (STORY["short"], "authorize", 19 * MUG, "succeeded"), (STORY["short"], "capture", 15 * MUG, "succeeded"),
-        (STORY["short"], "void", 0, "succeeded"),
+        (STORY["short"], "void", 0, "succeeded"), (STORY["not refunded"], "authorize", 23 * MUG, "succeeded"),
+        (STORY["not refunded"], "capture", 23 * MUG, "succeeded"), (STORY["not refunded"], "refund", 23 * MUG, "declined"),
     }
     done = [(b["reference"], b["kind"], b["amount_minor"], b["status"]) for b in book(601) if b["status"] != "requires_action"]
     assert sorted(done) == sorted(expected), set(done) ^ expected
 
 
-def our_payments_are_what_the_processor_has():
+def our_payments_are_what_the_processor_has_and_what_was_paid_back_otherwise():
     for payment in CLIENT.call(PAYMENT + "ListPayments", {"pageSize": 500}, "csr:carol")["payments"]:
         own = [b for b in book(601) if b["reference"] == payment["orderId"] and b["status"] == "succeeded"]
         for kind, amount in (("authorize", "authorized"), ("capture", "captured"), ("refund", "refunded")):
             done = sum(b["amount_minor"] for b in own if b["kind"] == kind)
+            if (payment["orderId"], kind) == (STORY["not refunded"], "refund"):
+                done = 23 * MUG
             assert minor(payment[amount]) == done, (payment, own)
 
 
@@ -178,14 +198,14 @@ def the_ledger_adds_up_to_nothing_and_has_what_was_sold():
     assert [minor(s) for s in balance["sums"]] == [0], balance
     entries = CLIENT.call(LEDGER + "ListLedgerEntries", {"pageSize": 500}, "erp:erp1")["entries"]
     assert all(sum(minor(p["amount"]) for p in e["postings"]) == 0 for e in entries), entries
-    assert {e["orderId"] for e in entries} == {STORY["delivered"], STORY["lost"], STORY["short"]}, entries
+    assert {e["orderId"] for e in entries} == {STORY["delivered"], STORY["lost"], STORY["short"], STORY["not refunded"]}, entries
     accounts = {b["account"]: minor(b["amount"]) for b in balance["balances"]}
-    assert accounts["PROCESSOR_RECEIVABLE"] == (3 + 15) * MUG, accounts
+    assert (accounts["PROCESSOR_RECEIVABLE"], accounts["PAID_OTHERWISE"]) == ((3 + 15 + 23) * MUG, -23 * MUG), accounts
 
 
 def stock_is_what_has_left_and_what_is_promised():
     mugs = CLIENT.call(STOCK + "ListStock", {"sku": "MUG-S"}, "csr:carol")["stock"][0]
-    assert int(mugs["onHand"]) == 100000 - 3 - 17 - 15, mugs
+    assert int(mugs["onHand"]) == 100000 - 3 - 17 - 15 - 23, mugs
     assert int(mugs["reserved"]) == 7 + 11, mugs
     verified = CLIENT.call(STOCK + "VerifyInventory", {"requestId": new_id()}, "operator:olga")
     assert verified["divergences"] == [] and verified["verified"] == "1", verified
@@ -193,21 +213,23 @@ def stock_is_what_has_left_and_what_is_promised():
 
 def the_carrier_has_the_parcels_that_left():
     done = {(b["key"], b["status"]) for b in book(602)}
-    for name, last in (("delivered", "DELIVERED"), ("lost", "LOST"), ("short", "DELIVERED")):
+    for name, last in (("delivered", "DELIVERED"), ("lost", "LOST"), ("short", "DELIVERED"),
+                       ("not refunded", "LOST")):
         assert {s for k, s in done if k == PARCELS[name]} == {"labelled", "handed_over", "IN_TRANSIT", last}, done
     assert {k for k, _ in done} == set(PARCELS.values()), done
 
 
 def everybody_was_written_to_once_about_each_step():
-    payments = {name: CLIENT.call(PAYMENT + "GetPayment", {"orderId": STORY[name]}, "csr:carol")["paymentId"] for name in ("proven", "lost")}
+    payments = {name: CLIENT.call(PAYMENT + "GetPayment", {"orderId": STORY[name]}, "csr:carol")["paymentId"] for name in ("proven", "lost", "not refunded")}
     told = {"delivered": ["confirmed", "completed"], "sold out": ["rejected"], "declined": ["rejected"], "asked again": ["confirmed"],
             "proven": ["confirmed"], "cancelled": ["confirmed", "cancelled"], "lost": ["confirmed", "cancelled"],
-            "short": ["confirmed", "completed"]}
+            "short": ["confirmed", "completed"], "not refunded": ["confirmed", "cancelled"]}
     expected = [f"{STORY[name]}-{what}" for name, whats in told.items() for what in whats]
     expected += [f"{PARCELS[name]}-{what}" for name, whats in (
-        ("delivered", ("shipped", "delivered")), ("lost", ("shipped", "lost")), ("short", ("short", "shipped", "delivered")))
+        ("delivered", ("shipped", "delivered")), ("lost", ("shipped", "lost")), ("not refunded", ("shipped", "lost")), ("short", ("short", "shipped", "delivered")))
                  for what in whats]
-    expected += [ f"{payments['proven']}-action", f"{payments['lost']}-N-refunded"]
+    expected += [ f"{payments['proven']}-action", f"{payments['lost']}-N-refunded",
+                 f"{payments['not refunded']}-N-refunded"]
 
     def messages():
         return CLIENT.call("oms.notify.v1.NotificationService/ListMessages", {"pageSize": 500}, "csr:carol")["messages"]
@@ -248,8 +270,9 @@ if __name__ == "__main__":
             an_order_that_is_cancelled_after_it_was_paid_for_owes_nothing,
             a_parcel_that_is_lost_is_paid_back_when_the_order_is_cancelled,
             an_order_goes_on_without_what_the_warehouse_does_not_find,
+            a_refund_that_is_refused_is_a_case_of_staff_until_it_was_made_another_way,
             the_processor_has_done_what_it_was_asked_and_nothing_twice,
-            our_payments_are_what_the_processor_has,
+            our_payments_are_what_the_processor_has_and_what_was_paid_back_otherwise,
             the_ledger_adds_up_to_nothing_and_has_what_was_sold,
             stock_is_what_has_left_and_what_is_promised,
             the_carrier_has_the_parcels_that_left,

@@ -397,6 +397,82 @@ START_TEST(stuck_orders_are_listed_the_longest_first)
 }
 END_TEST
 
+/* --- not paid back --- */
+
+static const char *lose(const char *token)
+{
+    const char *id = place(&(struct basket){ token, "Lostwick", 2, 0, 0 })->order_id;
+    AWAIT(id, CONFIRMED, .fulfillment_state = SENT_(ALLOCATED));
+    send_parcels(id, "");
+    AWAIT(id, CONFIRMED, PAID(CAPTURED), SENT_(EXCEPTION));
+    return id;
+}
+
+static const Oms__Payment__V1__Payment *payment_of(const char *order_id)
+{
+    Oms__Payment__V1__GetPaymentRequest req = OMS__PAYMENT__V1__GET_PAYMENT_REQUEST__INIT;
+    req.by_case = OMS__PAYMENT__V1__GET_PAYMENT_REQUEST__BY_ORDER_ID;
+    req.order_id = (char *)order_id;
+    return get(&s, &staff, "GetPayment", &req);
+}
+
+static void cancel_at_once(const char *order_id)
+{
+    CancelOrderRequest req = OMS__ORDER__V1__CANCEL_ORDER_REQUEST__INIT;
+    req.request_id = fresh(&s);
+    req.order_id = (char *)order_id;
+    get(&s, &staff, "CancelOrder", &req);
+}
+
+#define OPEN_REFUNDS NUMBER(&s, s.notify, "SELECT COUNT(*) FROM alert_case WHERE kind = 9 AND state <> 3")
+
+START_TEST(a_refund_that_is_refused_is_a_case_of_staff_until_it_was_made_another_way)
+{
+    open_shop(1);
+    const char *id = lose("tok_refund_fails");
+    cancel_at_once(id);
+    for (int i = 0; i < 100 && OPEN_REFUNDS == 0; i++)
+        world_run(s.world, SECOND);
+    ck_assert_int_eq(OPEN_REFUNDS, 1);
+    world_run(s.world, 5 * SECOND);
+    ck_assert_int_eq(read(id)->state, OMS__ORDER__V1__ORDER__STATE__CANCELLING);
+    ck_assert_str_eq(explain(id)->owner, "staff");
+    const Oms__Payment__V1__Payment *payment = payment_of(id);
+    Oms__Payment__V1__ResolveOperationRequest req = OMS__PAYMENT__V1__RESOLVE_OPERATION_REQUEST__INIT;
+    req.request_id = fresh(&s);
+    for (size_t i = 0; i < payment->n_operations; i++)
+        if (payment->operations[i]->kind == OMS__PAYMENT__V1__OPERATION__KIND__REFUND)
+            req.operation_id = payment->operations[i]->operation_id;
+    req.succeeded = true;
+    req.reason = "BANK_TRANSFER";
+    get(&s, &staff, "ResolveOperation", &req);
+    AWAIT(id, CANCELLED, PAID(REFUNDED));
+    world_run(s.world, 5 * SECOND);
+    ck_assert_int_eq(OPEN_REFUNDS, 0);
+    shop_close(&s);
+}
+END_TEST
+
+START_TEST(what_staff_pay_back_meanwhile_is_not_asked_for_again)
+{
+    open_shop(1);
+    const char *id = lose("tok_ok");
+    Oms__Payment__V1__RefundPaymentRequest req = OMS__PAYMENT__V1__REFUND_PAYMENT_REQUEST__INIT;
+    world_outside_down(s.world, "processor", true);
+    req.request_id = fresh(&s);
+    req.payment_id = payment_of(id)->payment_id;
+    req.amount = money(&s, "GBP", 1, 0);
+    get(&s, &staff, "RefundPayment", &req);
+    cancel_at_once(id);
+    world_run(s.world, 20 * SECOND);
+    ck_assert_str_eq(explain(id)->owner, "staff");
+    world_outside_down(s.world, "processor", false);
+    AWAIT(id, CANCELLED, PAID(REFUNDED));
+    ck_assert_int_eq(payment_of(id)->refunded->units, 20);
+    shop_close(&s);
+}
+END_TEST
+
 /* --- not there --- */
 
 /* What is to be packed at the location, without so many of its first line; -1: without anything. */
@@ -602,7 +678,9 @@ SUITE("life", 120, an_order_is_paid_when_it_ships_and_completed_when_it_is_there
       an_order_that_has_not_left_is_cancelled_and_voided, an_order_that_is_still_pending_is_cancelled,
       what_has_left_goes_on_and_the_rest_is_cancelled, a_lost_parcel_is_given_up_by_staff_and_paid_back,
       only_the_owner_and_staff_may_cancel_or_ask, stuck_orders_are_listed_the_longest_first,
-      what_is_not_there_is_cancelled_and_never_captured, an_order_goes_on_without_a_parcel_of_which_nothing_is_there,
-      an_order_of_which_nothing_is_there_is_cancelled, a_shortage_and_a_cancel_at_once_count_each_unit_once,
+      a_refund_that_is_refused_is_a_case_of_staff_until_it_was_made_another_way,
+      what_staff_pay_back_meanwhile_is_not_asked_for_again, what_is_not_there_is_cancelled_and_never_captured,
+      an_order_goes_on_without_a_parcel_of_which_nothing_is_there, an_order_of_which_nothing_is_there_is_cancelled,
+      a_shortage_and_a_cancel_at_once_count_each_unit_once,
       a_parcel_that_svc_order_has_not_asked_for_is_none_of_the_orders,
       a_payment_that_svc_order_has_not_asked_for_is_none_of_the_orders)

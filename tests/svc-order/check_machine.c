@@ -28,6 +28,7 @@ static const char *const outcomes[] = {
     [MONEY_CAPTURED] = "captured",
     [CAPTURE_REFUSED] = "capture refused",
     [MONEY_REFUNDED] = "refunded",
+    [MONEY_PARTLY_REFUNDED] = "money partly refunded",
     [REFUND_REFUSED] = "refund refused",
     [FULFILLMENT_ACCEPTED] = "fulfilment accepted",
     [FULFILLMENT_REFUSED] = "fulfilment refused",

@@ -172,6 +172,30 @@ START_TEST(a_void_is_decided_only_as_done_and_behind_its_authorize)
 }
 END_TEST
 
+START_TEST(a_refund_that_was_declined_is_decided_only_as_made_another_way)
+{
+    shop_open(&s, 1);
+    const char *id = authorized(&s, "o1", "tok_refund_fails");
+    capture(&s, id, "f1", 1000);
+    await_operation(&s, "f1-capture", OPERATION_STATE(SUCCEEDED));
+    refund(&s, id, "f1", 600);
+    await_operation(&s, "f1-refund", OPERATION_STATE(DECLINED));
+    ck_refused(resolve(&s, "f1-refund", false), RPC_FAILED_PRECONDITION, "OPERATION_NOT_UNKNOWN", "");
+    ck_assert_int_eq(resolve(&s, "f1-refund", true)->code, RPC_OK);
+    ck_refused(resolve(&s, "f1-refund", true), RPC_FAILED_PRECONDITION, "OPERATION_NOT_UNKNOWN", "");
+    ck_assert_int_eq(minor_of(payment_now(&s, id)->refunded), 600);
+    ck_assert_int_eq(NUMBER(&s, s.payment, "SELECT minor FROM ledger_balance WHERE account = 'PAID_OTHERWISE'"), -600);
+    ck_assert_int_eq(NUMBER(&s, s.payment, "SELECT minor FROM ledger_balance WHERE account = 'PROCESSOR_RECEIVABLE'"),
+                     1000);
+    ck_assert_int_eq(NUMBER(&s, s.payment, "SELECT SUM(minor) FROM ledger_balance"), 0);
+    refund(&s, id, "f2", 400);
+    await_operation(&s, "f2-refund", OPERATION_STATE(DECLINED));
+    refund(&s, id, "f3", 400);
+    ck_refused(resolve(&s, "f2-refund", true), RPC_FAILED_PRECONDITION, "REFUND_EXCEEDS_CAPTURED", "");
+    shop_close(&s);
+}
+END_TEST
+
 SUITE("decision", 240, only_what_is_unknown_is_decided, an_answer_that_agrees_with_what_was_decided_is_not_told,
       what_was_decided_declined_and_then_authorized_is_contradicted_and_voided,
       a_void_that_waited_for_what_was_decided_is_done_all_the_same,
@@ -179,4 +203,5 @@ SUITE("decision", 240, only_what_is_unknown_is_decided, an_answer_that_agrees_wi
       what_was_decided_authorized_and_then_declined_is_contradicted,
       what_was_decided_authorized_and_waits_for_the_customer_is_followed,
       a_capture_that_was_decided_and_contradicted_is_booked_as_it_is,
-      a_void_is_decided_only_as_done_and_behind_its_authorize)
+      a_void_is_decided_only_as_done_and_behind_its_authorize,
+      a_refund_that_was_declined_is_decided_only_as_made_another_way)
