@@ -72,7 +72,7 @@ static void submit(struct store *store, struct queue *q, enum lane lane, struct 
 /* When a commit that wants to begin now may begin. */
 static int64_t pace(struct store *store, int64_t now_us)
 {
-    int64_t pace_us = store->options.pace_us, burst_us = BURST * pace_us;
+    int64_t pace_us = store->options.pace_us, burst_us = (BURST - 1) * pace_us;
     int64_t due_us = store->due_us > now_us ? store->due_us : now_us;
     store->due_us = due_us + pace_us < now_us + burst_us + pace_us ? due_us + pace_us : now_us + burst_us + pace_us;
     return due_us - burst_us;
