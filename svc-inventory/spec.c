@@ -1,4 +1,5 @@
 /* The tables of svc-inventory, wired, and its own state. */
+#include "mesh/base/say.h"
 #include "svc-inventory/availability.h"
 #include "svc-inventory/expiry.h"
 #include "svc-inventory/feed.h"
@@ -64,14 +65,27 @@ static void close_inventory(void *app)
     free(inventory);
 }
 
+static int read_switch(bool *ret_cached)
+{
+    const char *said = config_text((struct option *const[]){ options, NULL }, "cache");
+    *ret_cached = strcmp(said, "on") == 0;
+    if (*ret_cached || strcmp(said, "off") == 0)
+        return 0;
+    say(SAY_ERROR, NULL, "cache is on or off", SAY_T("cache", said));
+    return -EINVAL;
+}
+
 static int open_inventory(struct service *service, void **ret_app)
 {
+    bool cached;
+    int r = read_switch(&cached);
+    if (r < 0)
+        return r;
     struct inventory *inventory = calloc(1, sizeof(*inventory));
     if (!inventory)
         return -ENOMEM;
     inventory->service = service;
-    bool cached = strcmp(config_text((struct option *const[]){ options, NULL }, "cache"), "off") != 0;
-    int r = cached ? start_feed(inventory) : 0;
+    r = cached ? start_feed(inventory) : 0;
     if (r == 0)
         r = expiry_create(service, &inventory->expiry);
     if (r < 0) {

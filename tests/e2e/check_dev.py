@@ -184,6 +184,13 @@ def a_process_that_does_not_come_up_is_named_with_its_last_word():
     mesh.__exit__()
 
 
+def a_switch_of_the_cache_that_is_neither_on_nor_off_is_refused():
+    with tempfile.TemporaryDirectory() as directory:
+        done = subprocess.run([BUILD / "svc-inventory" / "svc-inventory", "--cache", "perhaps"], cwd=directory,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1 and "cache is on or off" in done.stderr, done
+
+
 def down_ends_nothing_that_it_did_not_start():
     mesh = Mesh()
     with subprocess.Popen(["sleep", "60"]) as foreign:
@@ -219,6 +226,7 @@ if __name__ == "__main__":
         packages_that_cannot_be_installed_are_one_clear_line,
         a_taken_port_is_one_clear_line_and_nothing_is_built_or_started,
         a_process_that_does_not_come_up_is_named_with_its_last_word,
+        a_switch_of_the_cache_that_is_neither_on_nor_off_is_refused,
         down_ends_nothing_that_it_did_not_start,
         a_wipe_leaves_what_is_not_its_own,
     ]))
