@@ -70,7 +70,7 @@ const struct law laws[] = {
       "SELECT order_id FROM told WHERE placed <> 1 OR confirmed > 1 OR rejected + cancelled + completed > 1" },
     { AT_REST, "a completed order is paid, as far as it was not cancelled",
       "SELECT order_id || ': ' || captured_minor || ' of ' || due_minor FROM o.sales_order WHERE state = 6 AND "
-      "payment_state <> 1 AND captured_minor <> due_minor" },
+      "payment_state <> 1 AND captured_minor - refunded_minor <> due_minor" },
     { AT_REST, "an order that ended in vain costs nothing",
       "SELECT order_id FROM o.sales_order WHERE state IN (3, 5) AND captured_minor <> refunded_minor" },
     { AT_REST, "an order that ended in vain has undone what it had begun",
