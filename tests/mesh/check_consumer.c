@@ -1,6 +1,7 @@
 /* Tests of mesh/log's consumers: every event applied once and none passed over, whatever crashes, breaks or is
  * forgotten.
  */
+#include "mesh/base/metrics.h"
 #include "mesh/base/say.h"
 #include "mesh/log/consumer.h"
 #include "mesh/run/parts.h"
@@ -363,6 +364,7 @@ START_TEST(an_unknown_event_stops_the_consumer_until_a_release_knows_it)
     PAIR_AWAIT(&p, p.sender, "SELECT COUNT(*) FROM lease WHERE name = 'consumer/hearer' AND owner = ''", 1);
     world_run(p.world, 30 * SECOND_US);
     ck_assert_str_eq(state().state, "STOPPED: unknown event type 1");
+    ck_assert_int_eq(metric_make(METRIC_GAUGE, "mesh_consumer_stopped", "", "consumer=\"hearer\"")->value, 1);
     ck_assert_uint_eq(state().position.seq, 3);
     ck_assert_int_eq(PAIR_COUNT(p.sender, BY_TAIL), 3);
     ck_assert_int_eq(PAIR_COUNT(p.sender, "SELECT COUNT(*) FROM lease WHERE name = 'consumer/hearer' AND owner = ''"),
