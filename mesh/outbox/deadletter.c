@@ -76,7 +76,7 @@ int deadletter_retry(struct txn *txn, const struct deadletter *dead)
     if (!dead->parked) {
         struct letter again = *l;
         again.due_us = txn->now_us;
-        return letter_add(txn, &again);
+        return letters_add(txn, &again, 1);
     }
     txn->touched |= TOUCHED_OUTBOX;
     return txn_post(txn,

@@ -53,21 +53,6 @@ const struct migration outbox_migrations[] = {
     {}
 };
 
-int letter_add(struct txn *txn, const struct letter *letter)
-{
-    int queued = letter->destination[0] != '\0';
-    txn->touched |= TOUCHED_OUTBOX;
-    return txn_post(txn,
-                    "INSERT INTO outbox (destination, key, n, id, method, request, trace, due_us, next_us, created_us,"
-                    " attempts, state, last_code, last_reason)"
-                    " SELECT $1, $2, COALESCE(q.last, 0) + 1, $3, $4, $5, $6, $7, $7, $8, 0,"
-                    " CASE WHEN q.last IS NULL THEN 0 ELSE $9 END, 0, ''"
-                    " FROM (SELECT MAX(n) AS last FROM outbox WHERE destination = $1 AND key = $2) q",
-                    T(letter->destination), T(letter->key), T(letter->id), T(letter->method), B(letter->request),
-                    T(letter->trace), I(letter->due_us), I(letter->created_us),
-                    I(queued ? LETTER_BEHIND : LETTER_READY));
-}
-
 /* Gives a letter what it has of its own. */
 static int make(struct txn *txn, const char *prefix, const struct trace *trace, struct letter *letter)
 {
@@ -101,16 +86,9 @@ static int make_command(struct txn *txn, const struct command *command, struct l
     return make(txn, "cmd", command->trace ? command->trace : txn->trace, ret_letter);
 }
 
-int outbox_add(struct txn *txn, const struct command *command)
-{
-    struct letter letter;
-    int r = make_command(txn, command, &letter);
-    return r < 0 ? r : letter_add(txn, &letter);
-}
-
 static int compare_queues(const void *a, const void *b)
 {
-    const struct command *x = *(const struct command *const *)a, *y = *(const struct command *const *)b;
+    const struct letter *x = *(const struct letter *const *)a, *y = *(const struct letter *const *)b;
     int r = strcmp(x->destination, y->destination);
     if (r == 0)
         r = strcmp(x->key, y->key);
@@ -118,35 +96,32 @@ static int compare_queues(const void *a, const void *b)
 }
 
 /* Which of them are the first of their queues. */
-static int find_firsts(struct txn *txn, const struct command *commands, size_t n, bool *ret_first)
+static int find_firsts(struct txn *txn, const struct letter *letters, size_t n, bool *ret_first)
 {
-    const struct command **sorted = arena_alloc(txn->arena, n * sizeof(*sorted));
+    const struct letter **sorted = arena_alloc(txn->arena, n * sizeof(*sorted));
     if (!sorted)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++)
-        sorted[i] = &commands[i];
+        sorted[i] = &letters[i];
     qsort(sorted, n, sizeof(*sorted), compare_queues);
     for (size_t i = 0; i < n; i++)
-        ret_first[sorted[i] - commands] = i == 0 || strcmp(sorted[i - 1]->destination, sorted[i]->destination) != 0 ||
-                                          strcmp(sorted[i - 1]->key, sorted[i]->key) != 0;
+        ret_first[sorted[i] - letters] = i == 0 || strcmp(sorted[i - 1]->destination, sorted[i]->destination) != 0 ||
+                                         strcmp(sorted[i - 1]->key, sorted[i]->key) != 0;
     return 0;
 }
 
 /* Numbers need not be without gaps, only in order: each is as far behind its queue's last as it stands here. */
-int outbox_add_many(struct txn *txn, const struct command *commands, size_t n)
+int letters_add(struct txn *txn, const struct letter *letters, size_t n)
 {
     enum { COLUMNS = 10 };
     struct value *values = arena_alloc(txn->arena, n * COLUMNS * sizeof(*values));
     bool *first = arena_alloc(txn->arena, n * sizeof(*first));
-    int r = values && first ? find_firsts(txn, commands, n, first) : -ENOMEM;
+    int r = values && first ? find_firsts(txn, letters, n, first) : -ENOMEM;
     for (size_t i = 0; r == 0 && i < n; i++) {
-        struct letter l;
-        r = make_command(txn, &commands[i], &l);
-        if (r < 0)
-            return r;
-        const struct value row[COLUMNS] = { T(l.destination), T(l.key),     I((int64_t)i + 1), T(l.id),
-                                            T(l.method),      B(l.request), T(l.trace),        I(l.due_us),
-                                            I(l.created_us),  I(first[i]) };
+        const struct letter *l = &letters[i];
+        const struct value row[COLUMNS] = { T(l->destination), T(l->key),     I((int64_t)i + 1), T(l->id),
+                                            T(l->method),      B(l->request), T(l->trace),       I(l->due_us),
+                                            I(l->created_us),  I(first[i]) };
         memcpy(values + i * COLUMNS, row, sizeof(row));
     }
     if (r < 0 || n == 0)
@@ -157,9 +132,23 @@ int outbox_add_many(struct txn *txn, const struct command *commands, size_t n)
         "INSERT INTO outbox (destination, key, n, id, method, request, trace, due_us, next_us, created_us, attempts,"
         " state, last_code, last_reason) VALUES ($1, $2, CAST($3 AS BIGINT) +"
         " COALESCE((SELECT MAX(n) FROM outbox WHERE destination = $1 AND key = $2), 0), $4, $5, $6, $7, $8, $8, $9, 0,"
-        " CASE WHEN CAST($10 AS BIGINT) = 0"
-        " OR EXISTS (SELECT 1 FROM outbox WHERE destination = $1 AND key = $2) THEN 1 ELSE 0 END, 0, '')",
+        " CASE WHEN $1 <> '' AND (CAST($10 AS BIGINT) = 0"
+        " OR EXISTS (SELECT 1 FROM outbox WHERE destination = $1 AND key = $2)) THEN 1 ELSE 0 END, 0, '')",
         n, COLUMNS, values);
+}
+
+int outbox_add_many(struct txn *txn, const struct command *commands, size_t n)
+{
+    struct letter *letters = arena_alloc(txn->arena, (n + 1) * sizeof(*letters));
+    int r = letters ? 0 : -ENOMEM;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = make_command(txn, &commands[i], &letters[i]);
+    return r < 0 ? r : letters_add(txn, letters, n);
+}
+
+int outbox_add(struct txn *txn, const struct command *command)
+{
+    return outbox_add_many(txn, command, 1);
 }
 
 int outbox_timer(struct txn *txn, const char *name, const char *key, int64_t due_us)
@@ -168,7 +157,7 @@ int outbox_timer(struct txn *txn, const char *name, const char *key, int64_t due
         .destination = "", .key = key, .method = name, .request = { (const uint8_t *)"", 0 }, .due_us = due_us
     };
     int r = make(txn, "tmr", txn->trace, &letter);
-    return r < 0 ? r : letter_add(txn, &letter);
+    return r < 0 ? r : letters_add(txn, &letter, 1);
 }
 
 static void read_letter(const struct rows *rows, size_t i, const char *destination, struct letter *ret_letter)

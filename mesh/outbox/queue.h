@@ -41,8 +41,8 @@ int letter_take(struct txn *txn, const struct letter *letter);
 int letter_retry(struct txn *txn, const struct letter *letter, int64_t next_us, enum rpc_code code, const char *reason);
 /* 1; 0: it is not there any more. */
 int letter_park(struct txn *txn, const struct letter *letter, enum rpc_code code, const char *reason);
-/* Puts a letter at the end of its queue; n and next_us are given to it here. */
-int letter_add(struct txn *txn, const struct letter *letter);
+/* Puts letters at the ends of their queues, one after the other; n and next_us are given to them here. */
+int letters_add(struct txn *txn, const struct letter *letters, size_t n);
 
 /* What waits, by destination ("timers" for those). In the arena; returns how many or a negative errno. */
 struct outbox_count {

@@ -159,7 +159,7 @@ int txn_query_values(struct txn *txn, struct rows *ret_rows, const char *sql, co
 static int run_many(struct txn *txn, const char *sql, size_t n, size_t columns, const struct value *values,
                     struct gathering *g)
 {
-    static const size_t chunks[] = { 64, 8, 1 };
+    static const size_t chunks[] = { 64, 16, 4, 2, 1 };
     size_t at = 0;
     for (size_t i = 0; i < sizeof(chunks) / sizeof(chunks[0]); i++) {
         for (; n - at >= chunks[i]; at += chunks[i]) {
