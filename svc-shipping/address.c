@@ -1,4 +1,4 @@
-/* Where an order goes: asked of svc-order once for each CreateFulfillment, and kept where it can be erased. */
+/* Where an order goes: asked of svc-order when the first of its parcels is packed, and kept where it can be erased. */
 #include "svc-shipping/shipping.h"
 
 #define ORDER     "svc-order"
@@ -41,16 +41,15 @@ int address_ended(struct txn *txn, const struct outcome *outcome)
     static const Address none = OMS__ORDER__V1__ADDRESS__INIT;
     if (outcome->code != RPC_OK || !reply->order)
         return 0;
+    int r = address_there(txn, outcome->key);
+    if (r != 0)
+        return r < 0 ? r : 0; /* two were packed at once, and are labelled */
     const Address *a = reply->order->ship_to ? reply->order->ship_to : &none;
     const char *customer_id = reply->order->customer_id;
-    int r = txn_post(txn,
-                     "INSERT INTO shipment_address (order_id, subject, name, street1, street2, street3, street4, city, "
-                     "postal_code, country) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
-                     "ON CONFLICT (order_id) DO UPDATE SET subject = excluded.subject, name = excluded.name, "
-                     "street1 = excluded.street1, street2 = excluded.street2, street3 = excluded.street3, "
-                     "street4 = excluded.street4, city = excluded.city, postal_code = excluded.postal_code, "
-                     "country = excluded.country",
-                     T(outcome->key), T(customer_id[0] ? customer_id : outcome->key), T(a->name), T(street(a, 0)),
-                     T(street(a, 1)), T(street(a, 2)), T(street(a, 3)), T(a->city), T(a->postal_code), T(a->country));
+    r = txn_post(txn,
+                 "INSERT INTO shipment_address (order_id, subject, name, street1, street2, street3, street4, city, "
+                 "postal_code, country) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                 T(outcome->key), T(customer_id[0] ? customer_id : outcome->key), T(a->name), T(street(a, 0)),
+                 T(street(a, 1)), T(street(a, 2)), T(street(a, 3)), T(a->city), T(a->postal_code), T(a->country));
     return r < 0 ? r : ask_labels(txn, outcome->key);
 }

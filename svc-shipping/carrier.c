@@ -39,11 +39,13 @@ int carrier_want_label(struct txn *txn, const char *fulfillment_id)
     return want(txn, SHIP, fulfillment_id);
 }
 
-/* Not before it is known where to. */
+/* Not before it is known where to: then it is asked for by what comes (address.c). */
 static int ask_label(struct txn *txn, const Fulfillment *f)
 {
     int r = address_there(txn, f->order_id);
-    return r <= 0 ? r : carrier_want_label(txn, f->fulfillment_id);
+    if (r < 0)
+        return r;
+    return r ? carrier_want_label(txn, f->fulfillment_id) : address_want(txn, f->order_id);
 }
 
 int carrier_act(struct txn *txn, enum fulfillment_action action, const Fulfillment *f)

@@ -90,7 +90,7 @@ static int add_item(struct slice *slice, struct rpc_item *item)
             return r;
         ret->fulfillment_ids[ret->n_fulfillment_ids++] = copy;
     }
-    return address_want(slice->txn, req->order_id);
+    return 0;
 }
 
 static int write_slice(struct slice *slice)

@@ -64,9 +64,13 @@ END_TEST
 START_TEST(the_address_is_fetched_and_has_a_subject)
 {
     yard_open(&s, 1);
-    create(&s, order_to(&s, "York"));
-    create(&s, guest_order_to(&s, "Leeds"));
+    const char *york = create(&s, order_to(&s, "York")), *leeds = create(&s, guest_order_to(&s, "Leeds"));
     world_run(s.world, 2000000);
+    ck_assert_int_eq(NUMBER(&s, s.shipping, "SELECT COUNT(*) FROM shipment_address"), 0); /* not before it is wanted */
+    packed(&s, york);
+    packed(&s, leeds);
+    await_label(&s, york);
+    await_label(&s, leeds);
     ck_assert_int_eq(NUMBER(&s, s.shipping,
                             "SELECT COUNT(*) FROM shipment_address WHERE city = 'York' AND subject = 'cus_anna' "
                             "AND name = 'Canary Bird' AND street2 = 'Flat 2' AND postal_code = 'CB1 2RD'"),

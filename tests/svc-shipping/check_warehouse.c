@@ -85,6 +85,20 @@ START_TEST(what_is_packed_before_its_address_has_come_is_labelled_when_it_has)
 }
 END_TEST
 
+START_TEST(two_that_are_packed_at_once_are_both_labelled)
+{
+    yard_open(&s, 1);
+    const CreateFulfillmentResponse *both =
+        get(&s, &order_process, "CreateFulfillment", shares_of(&s, order_to(&s, "York"), 2));
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(try_pack(&s, both->fulfillment_ids[i])->code, RPC_OK);
+    for (int i = 0; i < 2; i++)
+        shipped(&s, both->fulfillment_ids[i]);
+    ck_assert_uint_eq(book_parcels(&s), 2);
+    shop_close(&s);
+}
+END_TEST
+
 START_TEST(who_packs_may_wait_for_the_label_or_its_refusal)
 {
     yard_open(&s, 1);
@@ -334,7 +348,7 @@ END_TEST
 
 SUITE("warehouse", 120, a_parcel_is_packed_labelled_shipped_and_delivered,
       what_an_order_has_reserved_leaves_from_where_it_was_reserved,
-      what_is_packed_before_its_address_has_come_is_labelled_when_it_has,
+      what_is_packed_before_its_address_has_come_is_labelled_when_it_has, two_that_are_packed_at_once_are_both_labelled,
       who_packs_may_wait_for_the_label_or_its_refusal, a_parcel_goes_without_what_is_missing,
       a_parcel_of_which_nothing_is_there_ends_and_the_carrier_is_not_asked, no_more_is_missing_than_was_to_be_packed,
       nothing_is_shipped_before_its_label_has_come, what_cannot_be_asked_is_refused_saying_what_can,
