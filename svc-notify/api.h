@@ -12,8 +12,8 @@ typedef Oms__Event__V1__FulfillmentChanged FulfillmentChanged;
 typedef Oms__Event__V1__CaseChanged CaseChanged;
 
 typedef Oms__Order__V1__Order Order;
-typedef Oms__Order__V1__GetOrderRequest GetOrderRequest;
-typedef Oms__Order__V1__GetOrderResponse GetOrderResponse;
+typedef Oms__Order__V1__BatchGetOrdersRequest BatchGetOrdersRequest;
+typedef Oms__Order__V1__BatchGetOrdersResponse BatchGetOrdersResponse;
 
 typedef Oms__Notify__V1__Message Message;
 typedef Oms__Notify__V1__SendMailRequest SendMailRequest;

@@ -26,20 +26,23 @@ static struct addressee *find(struct addressee *addressees, size_t n, const char
 }
 
 /* svc-order is asked about those that the rows name. */
-static int ask(struct txn *txn, struct addressee *addressees, size_t n, const struct rows *rows)
+static int ask(struct txn *txn, const struct rows *rows)
 {
-    struct command *commands = arena_alloc(txn->arena, rows->n * sizeof(*commands));
-    GetOrderRequest *requests = arena_alloc(txn->arena, rows->n * sizeof(*requests));
-    if (!commands || !requests)
+    size_t n = (rows->n + ORDERS_MAX - 1) / ORDERS_MAX;
+    struct command *commands = arena_alloc(txn->arena, n * sizeof(*commands));
+    BatchGetOrdersRequest *requests = arena_alloc(txn->arena, n * sizeof(*requests));
+    char **order_ids = arena_alloc(txn->arena, rows->n * sizeof(*order_ids));
+    if (!commands || !requests || !order_ids)
         return -ENOMEM;
-    for (size_t i = 0; i < rows->n; i++) {
-        const struct addressee *addressee = find(addressees, n, row_text(rows, i, 0));
-        oms__order__v1__get_order_request__init(&requests[i]);
-        requests[i].order_id = (char *)addressee->order_id;
-        commands[i] =
-            (struct command){ ORDER_PROCESS, ORDER_GET, addressee->order_id, &requests[i].base, 0, addressee->trace };
+    for (size_t i = 0; i < rows->n; i++)
+        order_ids[i] = (char *)row_text(rows, i, 0);
+    for (size_t i = 0; i < n; i++) {
+        oms__order__v1__batch_get_orders_request__init(&requests[i]);
+        requests[i].order_ids = order_ids + i * ORDERS_MAX;
+        requests[i].n_order_ids = i + 1 < n ? ORDERS_MAX : rows->n - i * ORDERS_MAX;
+        commands[i] = (struct command){ ORDER_PROCESS, ORDERS_GET, requests[i].order_ids[0], &requests[i].base };
     }
-    return outbox_add_many(txn, commands, rows->n);
+    return outbox_add_many(txn, commands, n);
 }
 
 /* Whoever had no row has one now. */
@@ -61,7 +64,7 @@ static int ask_new(struct txn *txn, struct addressee *addressees, size_t n, size
     if (r < 0)
         return r;
     *ret_asked = rows.n;
-    return ask(txn, addressees, n, &rows);
+    return ask(txn, &rows);
 }
 
 static int read_known(struct txn *txn, struct addressee *addressees, size_t n)
@@ -93,17 +96,48 @@ int addressees_find(struct txn *txn, struct addressee *addressees, size_t n)
 
 /* --- the answer --- */
 
-static int store_contact(struct txn *txn, const Order *order, const char *email)
+enum { CONTACT_COLUMNS = 5 };
+
+static int put_contact(struct txn *txn, const Order *order, struct value *ret_row)
 {
     char total[32] = "";
     int64_t minor;
     if (order->total && money_from_wire(order->total, &minor) == 0)
         money_format(minor, order->total->currency_code, total);
-    return txn_post(txn,
-                    "UPDATE contact SET known = 1, subject = $2, name = $3, email = $4, total = $5 "
-                    "WHERE order_id = $1",
-                    T(order->order_id), T(order->customer_id[0] ? order->customer_id : order->order_id),
-                    T(order->ship_to ? order->ship_to->name : ""), T(email), T(total));
+    const char *copy = arena_copy(txn->arena, total, strlen(total));
+    const struct value row[CONTACT_COLUMNS] = {
+        T(order->order_id),
+        T(order->customer_id[0] ? order->customer_id : order->order_id),
+        T(order->ship_to ? order->ship_to->name : ""),
+        T(mime_is_address(order->email) ? order->email : ""),
+        T(copy),
+    };
+    memcpy(ret_row, row, sizeof(row));
+    return copy ? 0 : -ENOMEM;
+}
+
+static int store_contacts(struct txn *txn, Order *const *orders, size_t n)
+{
+    struct value *values = arena_alloc(txn->arena, n * CONTACT_COLUMNS * sizeof(*values));
+    int r = values ? 0 : -ENOMEM;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = put_contact(txn, orders[i], values + i * CONTACT_COLUMNS);
+    if (r < 0)
+        return r;
+    return txn_post_many(txn,
+                         "WITH v (id, subject, name, email, total) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS TEXT), "
+                         "CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS TEXT))) "
+                         "UPDATE contact SET known = 1, subject = v.subject, name = v.name, email = v.email, "
+                         "total = v.total FROM v WHERE order_id = v.id",
+                         n, CONTACT_COLUMNS, values);
+}
+
+static bool is_answered(Order *const *orders, size_t n, const char *order_id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(orders[i]->order_id, order_id) == 0)
+            return true;
+    return false;
 }
 
 /* Without an answer the messages have failed; the next one asks again. */
@@ -113,14 +147,29 @@ static int give_up(struct txn *txn, const char *order_id)
     return r < 0 ? r : messages_end(txn, order_id, FAILED);
 }
 
-int contact_answered(struct txn *txn, const struct outcome *outcome)
+static int send_all(struct txn *txn, Order *const *orders, size_t n)
 {
-    const GetOrderResponse *reply = outcome->reply;
-    if (outcome->code != RPC_OK || !reply->order)
-        return give_up(txn, outcome->key);
-    const char *email = mime_is_address(reply->order->email) ? reply->order->email : "";
-    int r = store_contact(txn, reply->order, email);
-    if (r < 0)
-        return r;
-    return email[0] ? messages_send(txn, outcome->key) : messages_end(txn, outcome->key, NO_ADDRESS);
+    struct value *ids = arena_alloc(txn->arena, n * sizeof(*ids));
+    size_t reachable = 0;
+    int r = ids ? 0 : -ENOMEM;
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        if (mime_is_address(orders[i]->email))
+            ids[reachable++] = T(orders[i]->order_id);
+        else
+            r = messages_end(txn, orders[i]->order_id, NO_ADDRESS);
+    }
+    return r < 0 ? r : messages_send(txn, ids, reachable);
+}
+
+int contacts_answered(struct txn *txn, const struct outcome *outcome)
+{
+    const BatchGetOrdersRequest *request = outcome->request;
+    const BatchGetOrdersResponse *reply = outcome->reply;
+    Order *const *orders = outcome->code == RPC_OK ? reply->orders : NULL;
+    size_t n = outcome->code == RPC_OK ? reply->n_orders : 0;
+    int r = store_contacts(txn, orders, n);
+    for (size_t i = 0; r == 0 && i < request->n_order_ids; i++)
+        if (!is_answered(orders, n, request->order_ids[i]))
+            r = give_up(txn, request->order_ids[i]);
+    return r < 0 ? r : send_all(txn, orders, n);
 }

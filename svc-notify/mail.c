@@ -21,7 +21,7 @@ int mail_queue(struct txn *txn, const struct mail_letter *letters, size_t n)
         oms__notify__v1__send_mail_request__init(&requests[i]);
         requests[i].message_id = (char *)letters[i].message_id;
         commands[i] =
-            (struct command){ MAIL_PEER, MAIL_SEND, letters[i].order_id, &requests[i].base, 0, letters[i].trace };
+            (struct command){ MAIL_PEER, MAIL_SEND, letters[i].order_id, &requests[i].base, 0, &letters[i].trace };
     }
     return outbox_add_many(txn, commands, n);
 }

@@ -2,7 +2,7 @@
  *
  * Serves  oms.notify.v1.NotificationService                      messages.c
  *         oms.notify.v1.AlertService                             alerts.c
- * Calls   svc-order: GetOrder                                    contacts.c
+ * Calls   svc-order: BatchGetOrders                               contacts.c
  *         a mail server, or a folder                             mail.c
  * Feeds   on svc-order, svc-payment, svc-shipping                follow.c, by its tables
  * Stores  message                                                messages.c

@@ -91,24 +91,31 @@ static int read_drafts(struct txn *txn, const struct news *news, size_t n, struc
 
 static int insert_drafts(struct txn *txn, const struct draft *drafts, size_t n, struct rows *ret_rows)
 {
-    enum { COLUMNS = 10 };
+    enum { COLUMNS = 11 };
     struct value *values = arena_alloc(txn->arena, n * COLUMNS * sizeof(*values));
     if (!values)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++) {
         const struct news *news = drafts[i].news;
         const struct value row[COLUMNS] = {
-            T(drafts[i].message_id),  T(news->order_id), T(news->customer_id),
-            I(news->template),        I(QUEUED),         T(news->reason),
-            T(news->tracking_number), T(news->amount),   I(news->entry->time_us),
+            T(drafts[i].message_id),
+            T(news->order_id),
+            T(news->customer_id),
+            I(news->template),
+            I(QUEUED),
+            T(news->reason),
+            T(news->tracking_number),
+            T(news->amount),
+            I(news->entry->time_us),
             I(txn->now_us),
+            T(news->entry->trace),
         };
         memcpy(values + i * COLUMNS, row, sizeof(row));
     }
     return txn_query_many(txn, ret_rows,
                           "INSERT INTO message (message_id, order_id, customer_id, template, state, reason, "
-                          "tracking_number, amount, event_time_us, update_time_us) "
-                          "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
+                          "tracking_number, amount, event_time_us, update_time_us, trace) "
+                          "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) "
                           "ON CONFLICT (message_id) DO NOTHING RETURNING message_id",
                           n, COLUMNS, values);
 }
@@ -146,7 +153,7 @@ static int read_addressees(struct txn *txn, const struct draft *drafts, size_t n
         return -ENOMEM;
     for (size_t i = 0; i < n; i++)
         if (drafts[i].made)
-            all[made++] = (struct addressee){ .order_id = drafts[i].news->order_id, .trace = &drafts[i].news->trace };
+            all[made++] = (struct addressee){ .order_id = drafts[i].news->order_id };
     qsort(all, made, sizeof(*all), compare_addressees);
     for (size_t i = 0; i < made; i++)
         if (kept == 0 || compare_addressees(&all[kept - 1], &all[i]) != 0)
@@ -169,7 +176,7 @@ static int send_drafts(struct txn *txn, const struct draft *drafts, size_t n, co
         const struct addressee *to =
             drafts[i].made ? bsearch(&wanted, addressees, n_addressees, sizeof(wanted), compare_addressees) : NULL;
         if (to && to->state == ADDRESS_KNOWN)
-            letters[n_letters++] = (struct mail_letter){ drafts[i].message_id, to->order_id, to->trace };
+            letters[n_letters++] = (struct mail_letter){ drafts[i].message_id, to->order_id, drafts[i].news->trace };
         if (to && to->state == ADDRESS_NONE)
             put_ending(txn, drafts[i].message_id, NO_ADDRESS, nowhere + n_nowhere++ * ENDING_COLUMNS);
     }
@@ -202,20 +209,24 @@ int messages_add(struct txn *txn, const struct news *news, size_t n)
     return r < 0 ? r : send_drafts(txn, drafts, n, addressees, n_addressees);
 }
 
-int messages_send(struct txn *txn, const char *order_id)
+int messages_send(struct txn *txn, const struct value *order_ids, size_t n)
 {
     struct rows rows;
-    int r = txn_query(txn, &rows,
-                      "SELECT message_id FROM message WHERE order_id = $1 AND state = 1 "
-                      "ORDER BY event_time_us, template, message_id",
-                      T(order_id));
-    if (r < 0)
+    int r = txn_query_many(txn, &rows,
+                           "WITH wanted (order_id) AS (VALUES (CAST($1 AS TEXT))) "
+                           "SELECT m.message_id, m.order_id, m.trace FROM wanted "
+                           "JOIN message m ON m.order_id = wanted.order_id WHERE m.state = 1 "
+                           "ORDER BY m.order_id, m.event_time_us, m.template, m.message_id",
+                           n, 1, order_ids);
+    if (r < 0 || n == 0)
         return r;
     struct mail_letter *letters = arena_alloc(txn->arena, rows.n * sizeof(*letters));
     if (!letters)
         return -ENOMEM;
-    for (size_t i = 0; i < rows.n; i++)
-        letters[i] = (struct mail_letter){ .message_id = row_text(&rows, i, 0), .order_id = order_id };
+    for (size_t i = 0; i < rows.n; i++) {
+        letters[i] = (struct mail_letter){ .message_id = row_text(&rows, i, 0), .order_id = row_text(&rows, i, 1) };
+        trace_parse(row_text(&rows, i, 2), &letters[i].trace);
+    }
     return mail_queue(txn, letters, rows.n);
 }
 

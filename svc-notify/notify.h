@@ -52,22 +52,22 @@ int messages_add(struct txn *txn, const struct news *news, size_t n);
 /* Messages that are still QUEUED, the n or all of an order; what has ended stays as it ended. */
 int message_ends(struct txn *txn, const char *message_id, enum message_state state);
 int messages_end(struct txn *txn, const char *order_id, enum message_state state);
-/* Those of an order that have waited for its address, in the order in which things happened. */
-int messages_send(struct txn *txn, const char *order_id);
+/* Those of the orders that have waited for an address, of each in the order in which things happened. */
+int messages_send(struct txn *txn, const struct value *order_ids, size_t n);
 
 /* --- contacts.c: where an order's customer is written to --- */
 
 #define ORDER_PROCESS "svc-order"
-#define ORDER_GET     "/oms.order.v1.OrderService/GetOrder"
+#define ORDERS_GET    "/oms.order.v1.OrderService/BatchGetOrders"
+#define ORDERS_MAX    100 /* in one request */
 
 struct addressee {
     const char *order_id;
-    const struct trace *trace; /* whose work it is to ask */
     enum { ADDRESS_ASKED, ADDRESS_KNOWN, ADDRESS_NONE } state;
 };
 /* Sets the states of addressees that are sorted, each order once. Who is not known yet is asked of svc-order. */
 int addressees_find(struct txn *txn, struct addressee *addressees, size_t n);
-int contact_answered(struct txn *txn, const struct outcome *outcome);
+int contacts_answered(struct txn *txn, const struct outcome *outcome);
 
 /* --- mail.c --- */
 
@@ -77,7 +77,7 @@ int contact_answered(struct txn *txn, const struct outcome *outcome);
 
 struct mail_letter {
     const char *message_id, *order_id;
-    const struct trace *trace; /* whose work it is; NULL: the unit's */
+    struct trace trace; /* whose work it is */
 };
 /* Those of an order in this order. */
 int mail_queue(struct txn *txn, const struct mail_letter *letters, size_t n);

@@ -46,5 +46,6 @@ const struct migration notify_migrations[] = {
       "CREATE UNIQUE INDEX alert_case_unresolved ON alert_case (ref, kind) WHERE state <> 3;\n"
       "CREATE INDEX alert_case_by_order ON alert_case (order_id, case_id);\n"
       "CREATE INDEX alert_case_by_state ON alert_case (state, case_id)" },
+    { 3, "whose work a message is", "ALTER TABLE message ADD COLUMN trace {text} NOT NULL DEFAULT ''" },
     {}
 };

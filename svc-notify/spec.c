@@ -33,8 +33,8 @@ static const struct rpc_service alert_rpc = {
 static const struct rpc_service *const serves[] = { &notification_rpc, &alert_rpc, NULL };
 
 static const struct deliverer deliverers[] = {
-    { ORDER_GET, &oms__order__v1__get_order_request__descriptor, &oms__order__v1__get_order_response__descriptor,
-      contact_answered, GIVE_UP_RAISE, MAIL_PATIENCE_US },
+    { ORDERS_GET, &oms__order__v1__batch_get_orders_request__descriptor,
+      &oms__order__v1__batch_get_orders_response__descriptor, contacts_answered, GIVE_UP_RAISE, MAIL_PATIENCE_US },
     { MAIL_SEND, &oms__notify__v1__send_mail_request__descriptor, &oms__notify__v1__send_mail_response__descriptor,
       mail_ended, GIVE_UP_RAISE, MAIL_PATIENCE_US, &mail_outside },
     {},

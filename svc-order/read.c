@@ -126,8 +126,8 @@ static int read_lines(struct txn *txn, Order *const *orders, size_t n)
     return 0;
 }
 
-/* The first n of the rows. */
-static int read_orders(struct txn *txn, const struct rows *rows, size_t n, Order ***ret_orders)
+/* The first n of the rows, without their lines. */
+static int read_heads(struct txn *txn, const struct rows *rows, size_t n, Order ***ret_orders)
 {
     Order **orders = arena_alloc(txn->arena, n * sizeof(Order *));
     if (!orders)
@@ -138,11 +138,14 @@ static int read_orders(struct txn *txn, const struct rows *rows, size_t n, Order
         if (r < 0)
             return r;
     }
-    int r = read_lines(txn, orders, n);
-    if (r < 0)
-        return r;
     *ret_orders = orders;
     return 0;
+}
+
+static int read_orders(struct txn *txn, const struct rows *rows, size_t n, Order ***ret_orders)
+{
+    int r = read_heads(txn, rows, n, ret_orders);
+    return r < 0 ? r : read_lines(txn, *ret_orders, n);
 }
 
 int order_read(struct txn *txn, const char *order_id, const char *owner, Order **ret_order)
@@ -169,6 +172,28 @@ int get_order(struct rpc_call *call, struct txn *txn, const void *in, void *out)
         return r;
     if (!ret->order)
         return rpc_fail_missing(call, "order", req->order_id);
+    return log_position_message(txn, &ret->position);
+}
+
+int batch_get_orders(struct rpc_call *call, struct txn *txn, const void *in, void *out)
+{
+    const BatchGetOrdersRequest *req = in;
+    BatchGetOrdersResponse *ret = out;
+    struct rows rows;
+    struct value *ids = arena_alloc(txn->arena, req->n_order_ids * sizeof(*ids));
+    if (!ids)
+        return -ENOMEM;
+    for (size_t i = 0; i < req->n_order_ids; i++)
+        ids[i] = T(req->order_ids[i]);
+    int r = txn_query_many(txn, &rows,
+                           "WITH wanted (order_id) AS (VALUES (CAST($1 AS TEXT))) SELECT " ORDER_COLUMNS
+                           "WHERE o.order_id IN (SELECT order_id FROM wanted)",
+                           req->n_order_ids, 1, ids);
+    if (r == 0)
+        r = read_heads(txn, &rows, rows.n, &ret->orders);
+    if (r < 0)
+        return r;
+    ret->n_orders = rows.n;
     return log_position_message(txn, &ret->position);
 }
 

@@ -8,6 +8,7 @@ static const struct rpc_method methods[] = {
     { "ExplainOrder", .unit = explain_order },
     { "ListStuckOrders", .unit = list_stuck_orders },
     { "GetOrder", .unit = get_order },
+    { "BatchGetOrders", .unit = batch_get_orders },
     { "ListOrders", .unit = list_orders },
     { "WatchOrder", .elsewhere = true },
     {},

@@ -21,39 +21,43 @@ static struct stage *stage; /* whose snapshots are told */
 
 /* --- the sources --- */
 
-static int answer_order(struct rpc_call *call, struct txn *txn, const void *in, void *out)
+static Order *known_order(struct txn *txn, const char *order_id, const struct rows *rows)
 {
-    const GetOrderRequest *req = in;
-    GetOrderResponse *ret = out;
-    struct rows rows;
-    int r = txn_query(txn, &rows, "SELECT name, email FROM known_order WHERE order_id = $1", T(req->order_id));
-    if (r < 0)
-        return r;
-    if (rows.n == 0)
-        return rpc_fail_missing(call, "order", req->order_id);
-    ret->order = arena_message(txn->arena, &oms__order__v1__order__descriptor);
-    ret->order->order_id = req->order_id;
-    ret->order->customer_id = arena_printf(txn->arena, "cus_%s", req->order_id);
-    ret->order->email = (char *)row_text(&rows, 0, 1);
-    ret->order->ship_to = arena_message(txn->arena, &oms__order__v1__address__descriptor);
-    ret->order->ship_to->name = (char *)row_text(&rows, 0, 0);
-    ret->order->total = arena_message(txn->arena, &google__type__money__descriptor);
-    ret->order->total->currency_code = "GBP";
-    ret->order->total->units = 12;
-    ret->order->total->nanos = 300000000;
+    Order *order = arena_message(txn->arena, &oms__order__v1__order__descriptor);
+    order->order_id = (char *)order_id;
+    order->customer_id = arena_printf(txn->arena, "cus_%s", order_id);
+    order->email = (char *)row_text(rows, 0, 1);
+    order->ship_to = arena_message(txn->arena, &oms__order__v1__address__descriptor);
+    order->ship_to->name = (char *)row_text(rows, 0, 0);
+    order->total = arena_message(txn->arena, &google__type__money__descriptor);
+    order->total->currency_code = "GBP";
+    order->total->units = 12;
+    order->total->nanos = 300000000;
+    return order;
+}
+
+static int answer_orders(struct rpc_call *call, struct txn *txn, const void *in, void *out)
+{
+    const BatchGetOrdersRequest *req = in;
+    BatchGetOrdersResponse *ret = out;
+    ret->orders = arena_alloc(txn->arena, req->n_order_ids * sizeof(Order *));
+    for (size_t i = 0; i < req->n_order_ids; i++) {
+        struct rows rows;
+        int r = txn_query(txn, &rows, "SELECT name, email FROM known_order WHERE order_id = $1", T(req->order_ids[i]));
+        if (r < 0)
+            return r;
+        if (rows.n)
+            ret->orders[ret->n_orders++] = known_order(txn, req->order_ids[i], &rows);
+    }
     return 0;
 }
 
 static const struct rpc_method order_methods[] = {
-    { "PlaceOrder", .elsewhere = true },
-    { "GetOrder", .unit = answer_order },
-    { "ListOrders", .elsewhere = true },
-    { "CancelOrder", .elsewhere = true },
-    { "ImportOrders", .elsewhere = true },
-    { "ExplainOrder", .elsewhere = true },
-    { "ListStuckOrders", .elsewhere = true },
-    { "WatchOrder", .elsewhere = true },
-    {},
+    { "PlaceOrder", .elsewhere = true },         { "GetOrder", .elsewhere = true },
+    { "BatchGetOrders", .unit = answer_orders }, { "ListOrders", .elsewhere = true },
+    { "CancelOrder", .elsewhere = true },        { "ImportOrders", .elsewhere = true },
+    { "ExplainOrder", .elsewhere = true },       { "ListStuckOrders", .elsewhere = true },
+    { "WatchOrder", .elsewhere = true },         {},
 };
 static const struct rpc_service order_rpc = { "oms.order.v1.OrderService", &oms__order__v1__order_service__descriptor,
                                               order_methods };

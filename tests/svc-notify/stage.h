@@ -1,7 +1,7 @@
 /* svc-notify in a simulated world, beside three services of the test's own that only tell what they are told to tell,
  * and a mail server that keeps what it gets.
  *
- * "svc-order" also answers GetOrder, of the orders that stage_order made. */
+ * "svc-order" also answers BatchGetOrders, of the orders that stage_order made. */
 #pragma once
 
 #include "mesh/service.h"

@@ -448,6 +448,28 @@ START_TEST(somebody_elses_order_is_not_there)
 }
 END_TEST
 
+START_TEST(several_are_read_at_once_without_their_lines)
+{
+    open_shop(1);
+    char *ids[] = { place(&anna, cups(1))->order_id, "ord_none", place(&bert, cups(2))->order_id };
+    BatchGetOrdersRequest req = OMS__ORDER__V1__BATCH_GET_ORDERS_REQUEST__INIT;
+    req.order_ids = ids;
+    req.n_order_ids = 3;
+    const BatchGetOrdersResponse *reply = get(&s, &staff, "BatchGetOrders", &req);
+    ck_assert_uint_eq(reply->n_orders, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const Order *order = reply->orders[i], *whole = read(&staff, order->order_id);
+        ck_assert_str_eq(order->customer_id, whole->customer_id);
+        ck_assert_int_eq(order->total->units, whole->total->units);
+        ck_assert_uint_eq(order->n_lines, 0);
+    }
+    ck_refused(ask(&s, &anna, "BatchGetOrders", &req), RPC_PERMISSION_DENIED, "ROLE_NOT_ALLOWED", "");
+    req.n_order_ids = 0;
+    ck_refused(ask(&s, &staff, "BatchGetOrders", &req), RPC_INVALID_ARGUMENT, "FIELD_REQUIRED", "order_ids");
+    shop_close(&s);
+}
+END_TEST
+
 static int listed(const struct caller *who, const char *customer, const char *channel, int page_size)
 {
     ListOrdersRequest req = OMS__ORDER__V1__LIST_ORDERS_REQUEST__INIT;
@@ -553,5 +575,5 @@ SUITE("place", 120, an_order_is_priced_by_us_and_confirmed, without_wait_the_rep
       bad_lines_are_refused_naming_them, amounts_that_do_not_fit_are_refused,
       a_price_that_is_not_ours_is_refused_telling_ours, bad_amounts_and_mixed_currencies_are_refused_naming_them,
       who_may_not_say_so_is_refused, a_channels_number_names_one_order, somebody_elses_order_is_not_there,
-      orders_are_listed_newest_first_and_only_to_whom_they_belong, a_page_of_large_orders_is_short,
-      what_is_personal_stands_in_its_table_alone)
+      several_are_read_at_once_without_their_lines, orders_are_listed_newest_first_and_only_to_whom_they_belong,
+      a_page_of_large_orders_is_short, what_is_personal_stands_in_its_table_alone)
