@@ -77,6 +77,16 @@ const struct step_change *machine_step(enum order_outcome outcome)
     return &changes[outcome];
 }
 
+bool machine_quiet(enum order_outcome outcome)
+{
+    for (enum order_state state = PENDING; state < PENDING + ORDER_STATES; state++) {
+        const struct transition *t = machine_transition(state, outcome);
+        if (t->becomes != state || t->action != NOTHING)
+            return false;
+    }
+    return true;
+}
+
 bool machine_final(enum order_state state)
 {
     return state == REJECTED || state == CANCELLED || state == COMPLETED;

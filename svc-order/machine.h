@@ -80,6 +80,8 @@ struct step_change {
 /* Both must be of their enums. */
 const struct transition *machine_transition(enum order_state state, enum order_outcome outcome);
 const struct step_change *machine_step(enum order_outcome outcome);
+/* Whether nothing but its step ever follows from it. */
+bool machine_quiet(enum order_outcome outcome);
 bool machine_final(enum order_state state);
 const char *machine_outcome_name(enum order_outcome outcome); /* "STOCK_RESERVED" */
 const char *machine_state_name(enum order_state state);

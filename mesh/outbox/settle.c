@@ -107,7 +107,7 @@ static int settle_park(struct txn *txn, const struct parcel *parcel, const struc
     return r <= 0 ? r : deadletter_add(txn, &parcel->letter, true, result->code, last_reason(result));
 }
 
-static int run_settle(struct txn *txn, void *arg)
+static int settle_one(struct txn *txn, struct batch *batch)
 {
     static int (*const verdicts[])(struct txn *, const struct parcel *, const struct result *) = {
         [VERDICT_OUTCOME] = settle_outcome,
@@ -115,9 +115,7 @@ static int run_settle(struct txn *txn, void *arg)
         [VERDICT_SKIP] = settle_skip,
         [VERDICT_PARK] = settle_park,
     };
-    struct batch *batch = arg;
-    int r = lease_guard(txn, &batch->hold);
-    batch->lost = r == -EPERM;
+    int r = 0;
     for (size_t i = batch->at; r >= 0 && i < batch->at + batch->width; i++) {
         struct trace trace;
         trace_parse(batch->parcels[i]->letter.trace, &trace);
@@ -126,6 +124,19 @@ static int run_settle(struct txn *txn, void *arg)
         txn->trace = NULL;
     }
     return r < 0 ? r : 0;
+}
+
+/* All batches that are to be settled at once. */
+static int run_settle(struct txn *txn, struct unit **units, size_t n, int *results)
+{
+    struct batch *first = OF(units[0], struct batch, unit);
+    int r = lease_guard(txn, &first->hold);
+    first->lost = r == -EPERM;
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        struct batch *batch = OF(units[i], struct batch, unit);
+        r = batch->hold.term == first->hold.term ? settle_one(txn, batch) : -EPERM;
+    }
+    return r;
 }
 
 static void settle_done(struct unit *unit, int result)
@@ -142,8 +153,10 @@ static void submit(struct batch *batch)
     arena_finish(&batch->unit_arena);
     arena_init(&batch->unit_arena, UNIT_ARENA);
     batch->hold = lease_hold(&batch->relay->lease);
+    batch->lost = false;
     batch->task.run = settled;
-    batch->unit = (struct unit){ .run = run_settle, .arg = batch, .arena = &batch->unit_arena, .done = settle_done };
+    batch->unit =
+        (struct unit){ .gather = run_settle, .group = batch->relay, .arena = &batch->unit_arena, .done = settle_done };
     store_write(batch->relay->store, &batch->unit);
 }
 
