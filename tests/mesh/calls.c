@@ -257,6 +257,7 @@ static const struct rpc_method order_methods[] = {
     { "GetOrder", .unit = get_order },
     { "ListOrders", .unit = list_orders },
     { "ImportOrders", .unit = import_orders },
+    { "BatchGetOrders", .elsewhere = true },
     { "CancelOrder", .elsewhere = true },
     { "ExplainOrder", .elsewhere = true },
     { "ListStuckOrders", .elsewhere = true },
