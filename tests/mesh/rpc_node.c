@@ -98,6 +98,7 @@ static const struct rpc_method order_methods[] = {
     { "ListOrders", .elsewhere = true },
     { "CancelOrder", .elsewhere = true },
     { "ExplainOrder", .elsewhere = true },
+    { "BatchGetOrders", .elsewhere = true },
     { "ListStuckOrders", .elsewhere = true },
     { "WatchOrder", .elsewhere = true },
     {},
