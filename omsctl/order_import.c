@@ -66,6 +66,28 @@ static void fill_order(void *arg, size_t i, struct arena *arena, NewOrder *ret_o
     ret_order->ship_to->country = (char *)first->country;
 }
 
+/* Where the catalogue stands now, so that no invoice is refused for a product that was imported just before. */
+static int catalogue_position(struct ctl *ctl, Mesh__V1__Position **ret_position)
+{
+    Mesh__V1__TailRequest request = MESH__V1__TAIL_REQUEST__INIT;
+    request.max_entries = 1;
+    struct client_call call = { .method = LOG_METHOD("Tail"),
+                                .request = arena_pack(&ctl->arena, &request.base),
+                                .service = "svc-inventory" };
+    ProtobufCAllocator allocator = arena_protobuf(&ctl->arena);
+    Mesh__V1__TailResponse *first = NULL;
+    client_stream(ctl->client, &call);
+    for (struct bytes message; client_next(&call, &message); client_cancel(&call))
+        first = first ? first : mesh__v1__tail_response__unpack(&allocator, message.len, message.data);
+    int exit = first && first->position ? CTL_OK : show_status(ctl, &call.status);
+    if (exit == CTL_OK) {
+        *ret_position = first->position;
+        (*ret_position)->seq = first->head;
+    }
+    client_finish(&call);
+    return exit;
+}
+
 /* An invoice that was placed before has its order, and counts as placed. */
 static void placed_or_refused(void *arg, size_t i, const ImportResult *result)
 {
@@ -266,17 +288,25 @@ int run_order_import(struct ctl *ctl)
         return cli_usage("it is: omsctl order import --retailer FILE --day YYYY-MM-DD");
     if (retail_read(&ctl->arena, path, import.date, &import.day) < 0 || !cli_client(ctl))
         return CTL_USAGE;
+    Mesh__V1__Position *catalogue;
+    int exit = catalogue_position(ctl, &catalogue);
+    if (exit != CTL_OK)
+        return exit;
     import.placed = arena_zalloc(&ctl->arena, (import.day.n_invoices + 1) * sizeof(*import.placed));
     import.pending = arena_zalloc(&ctl->arena, (import.day.n_invoices + 1) * sizeof(*import.pending));
-    int sent = order_send(&(struct order_sending){
-        .ctl = ctl, .n = import.day.n_invoices, .order = fill_order, .ended = placed_or_refused, .arg = &import });
+    int sent = order_send(&(struct order_sending){ .ctl = ctl,
+                                                   .n = import.day.n_invoices,
+                                                   .after = catalogue,
+                                                   .order = fill_order,
+                                                   .ended = placed_or_refused,
+                                                   .arg = &import });
     int read = sent == CTL_UNREACHED ? sent : read_back(&import);
     sum_countries(&import);
     if (ctl->json)
         show_json(report(&import));
     else
         show_tables(&import);
-    int exit = write_report(&import);
+    exit = write_report(&import);
     if (exit == CTL_OK)
         exit = sent != CTL_OK ? sent : read;
     if (exit != CTL_OK)

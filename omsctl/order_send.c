@@ -50,6 +50,7 @@ static void make_chunk(struct sending *s)
     request.request_id = request_id;
     request.orders = list;
     request.n_orders = n;
+    request.min_position = s->what->after;
     *chunk = (struct chunk){ .first = s->made, .n = n };
     chunk->packed = malloc(protobuf_c_message_get_packed_size(&request.base));
     if (!chunk->packed)

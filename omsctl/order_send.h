@@ -8,6 +8,8 @@
 struct order_sending {
     struct ctl *ctl;
     size_t n;
+    Mesh__V1__Position
+        *after; /* of the catalogue: what is in it by then is known when the orders are priced; or NULL */
     /* Fills order i, in the arena, which lives until it is packed. */
     void (*order)(void *arg, size_t i, struct arena *arena, NewOrder *ret_order);
     /* What became of order i; lives as long as the run. */

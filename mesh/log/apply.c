@@ -55,8 +55,9 @@ static int guard(struct txn *txn, struct reader *reader)
     return r;
 }
 
-static int moved(int64_t n)
+static int moved(struct txn *txn, int64_t n)
 {
+    txn->touched |= TOUCHED_CURSOR;
     return n < 0 ? (int)n : n == 1 ? 0 : -ESTALE;
 }
 
@@ -71,6 +72,31 @@ int consumer_position(struct txn *txn, const char *name, struct log_position *re
         return -ENOENT;
     snprintf(ret_position->incarnation, sizeof(ret_position->incarnation), "%s", row_text(&rows, 0, 0));
     ret_position->seq = (uint64_t)row_int(&rows, 0, 1);
+    return 0;
+}
+
+/* Its own log has come as far as it goes. */
+static int own_reached(struct txn *txn, const char *incarnation, uint64_t *ret_seq)
+{
+    struct log_position own;
+    int r = log_position(txn, &own);
+    if (r < 0 || strcmp(own.incarnation, incarnation) != 0)
+        return r < 0 ? r : -ENOENT;
+    *ret_seq = own.seq;
+    return 0;
+}
+
+int log_reached(struct txn *txn, const char *incarnation, uint64_t *ret_seq)
+{
+    struct rows rows;
+    int r = txn_query(
+        txn, &rows, "SELECT MIN(CASE WHEN booting = 1 THEN 0 ELSE seq END) FROM consumer_cursor WHERE incarnation = $1",
+        T(incarnation));
+    if (r < 0)
+        return r;
+    if (row_null(&rows, 0, 0))
+        return own_reached(txn, incarnation, ret_seq);
+    *ret_seq = (uint64_t)row_int(&rows, 0, 0);
     return 0;
 }
 
@@ -119,7 +145,8 @@ static int run_bootstrap(struct txn *txn, void *arg)
     int r = guard(txn, reader);
     if (r < 0)
         return r;
-    return moved(txn_exec(txn,
+    return moved(txn,
+                 txn_exec(txn,
                           "UPDATE consumer_cursor SET booting = 1, page_token = '' WHERE name = $1 AND incarnation = $2"
                           " AND seq = $3",
                           T(reader->row->name), T(reader->cursor.at.incarnation), I((int64_t)reader->cursor.at.seq)));
@@ -227,11 +254,11 @@ static int run_page(struct txn *txn, void *arg)
     const struct cursor *from = &reader->cursor, *to = &reader->stored;
     int r = guard(txn, reader);
     if (r == 0)
-        r = moved(txn_exec(txn,
-                           "UPDATE consumer_cursor SET incarnation = $3, seq = $4, booting = $5, page_token = $6"
-                           " WHERE name = $1 AND booting = 1 AND page_token = $2",
-                           T(reader->row->name), T(from->page_token), T(to->at.incarnation), I((int64_t)to->at.seq),
-                           I(to->booting), T(to->page_token)));
+        r = moved(txn, txn_exec(txn,
+                                "UPDATE consumer_cursor SET incarnation = $3, seq = $4, booting = $5, page_token = $6"
+                                " WHERE name = $1 AND booting = 1 AND page_token = $2",
+                                T(reader->row->name), T(from->page_token), T(to->at.incarnation),
+                                I((int64_t)to->at.seq), I(to->booting), T(to->page_token)));
     return r < 0 ? r : apply_entries(txn, reader, reader->page->entries, reader->page->n_entries, true);
 }
 
@@ -276,11 +303,11 @@ static int run_tail(struct txn *txn, void *arg)
     uint64_t last = reader->tail->entries[reader->at + reader->width - 1]->seq;
     int r = guard(txn, reader);
     if (r == 0)
-        r = moved(txn_exec(txn,
-                           "UPDATE consumer_cursor SET seq = $4 WHERE name = $1 AND incarnation = $2 AND seq = $3"
-                           " AND booting = 0",
-                           T(reader->row->name), T(reader->cursor.at.incarnation), I((int64_t)reader->cursor.at.seq),
-                           I((int64_t)last)));
+        r = moved(txn, txn_exec(txn,
+                                "UPDATE consumer_cursor SET seq = $4 WHERE name = $1 AND incarnation = $2 AND seq = $3"
+                                " AND booting = 0",
+                                T(reader->row->name), T(reader->cursor.at.incarnation),
+                                I((int64_t)reader->cursor.at.seq), I((int64_t)last)));
     return r < 0 ? r : apply_entries(txn, reader, reader->tail->entries + reader->at, reader->width, false);
 }
 

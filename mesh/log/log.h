@@ -79,6 +79,10 @@ struct consumer {
  */
 int consumer_position(struct txn *txn, const char *name, struct log_position *ret_position);
 
+/* Up to where everything of the log of that incarnation has come here: it is this service's own, or the consumer that
+ * has come least far. 0; -ENOENT: no such log is known here. */
+int log_reached(struct txn *txn, const char *incarnation, uint64_t *ret_seq);
+
 /* One kind of state that Snapshot tells as events, in the order of a text key. */
 struct snapshot_kind {
     /* Up to max entries after the key: fills ret_events and ret_keys (arena), returns how many or a negative errno. */

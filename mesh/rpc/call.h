@@ -28,8 +28,8 @@ struct method {
     const struct schema_method *rule;
     const struct schema_message *type;
     const ProtobufCMessageDescriptor *input, *output;
-    const ProtobufCFieldDescriptor *request_id, *owner, *operation_id; /* NULL: none */
-    const struct method *undone;                                       /* what this one undoes, or NULL */
+    const ProtobufCFieldDescriptor *request_id, *owner, *operation_id, *min_position; /* NULL: none */
+    const struct method *undone; /* what this one undoes, or NULL */
     struct metric *duration;
     struct metric *_Atomic counts[RPC_UNAUTHENTICATED + 1];
 };
@@ -41,6 +41,7 @@ enum {
     HOLD_WRITTEN = 2,   /* it has arrived before its sender came back */
     HOLD_CANCELLED = 4, /* the client is gone */
 };
+enum waits { WAITS_LOG, WAITS_KEY, WAITS_CONSUMER };
 enum woken { WOKEN_BY_LOG, WOKEN_BY_DEADLINE, WOKEN_BY_CANCEL, WOKEN_BY_DRAIN };
 
 struct rpc_call {
@@ -78,6 +79,11 @@ struct rpc_call {
     int result; /* of the attempt; PENDING: not known yet */
     bool fresh; /* its row is still to be written */
 
+    /* behind.c */
+    uint64_t moves;   /* of consumers, before the unit was submitted */
+    uint64_t reached; /* of the log that min_position is of */
+    bool foreign;     /* no such log is known here */
+
     struct unit unit;
     struct task task;
     atomic_int meeting; /* gather's return and rpc_gathered: the second one goes on */
@@ -86,6 +92,7 @@ struct rpc_call {
 
     /* park.c, under the dispatcher's lock */
     struct rpc_call *next, **link; /* link NULL: not parked */
+    enum waits waits;              /* for any event, one of its key, or a consumer that moves */
     uint64_t key_hash;
     int64_t until_us; /* INT64_MAX: for ever */
     enum woken woken;
@@ -110,11 +117,11 @@ struct dispatch {
     size_t n_pool;
 
     /* park.c */
-    struct rpc_call *tails, *keyed[PARK_BUCKETS];
+    struct rpc_call *tails, *keyed[PARK_BUCKETS], *behind;
     atomic_size_t n_parked;
     size_t n_keyed;
-    _Atomic uint64_t log_seq;
-    uint64_t swept_seq; /* calls parked by key have been told of every event up to here */
+    _Atomic uint64_t log_seq, moves; /* moves: times that a consumer has gone on */
+    uint64_t swept_seq;              /* calls parked by key have been told of every event up to here */
     bool sweeping, arming;
     bool leaving; /* streams do not wait any more */
     struct unit sweep;
@@ -145,6 +152,18 @@ int call_pack(struct rpc_call *call); /* out into reply; 0 or -ENOMEM */
 void call_keep_scratch(struct rpc_call *call);
 /* What was waited for has come, call->woken says what. */
 void call_woken(struct rpc_call *call);
+/* Its unit, once more. */
+void call_submit(struct rpc_call *call);
+/* How long a reply may be put off. */
+int64_t call_wait_until(const struct rpc_call *call);
+
+/* behind.c */
+#define BEHIND (-ENODATA)
+/* In the unit, before anything else: 0; BEHIND: the request's min_position is not reached here; or a negative errno. */
+int behind_check(struct txn *txn, struct rpc_call *call);
+/* The unit was BEHIND: runs it again when a consumer has gone on, or ends the call. */
+void behind_wait(struct rpc_call *call);
+void behind_woken(struct rpc_call *call);
 
 /* stream.c */
 void stream_page(struct rpc_call *call);
@@ -161,10 +180,11 @@ int requests_run(struct txn *txn, struct rpc_call **calls, size_t n);
 /* park.c */
 void park_init(struct dispatch *d);
 void park_destroy(struct dispatch *d);
-/* Hands the call over until the log grows beyond its unit's log_seq (by an event of defer_key, if that is set),
- * until_us comes, it is cancelled, or, for a stream, the process drains: then call_woken. False: one of it is already
- * so, and call->woken says which; the call is still the caller's. */
-bool park(struct rpc_call *call, int64_t until_us);
+/* Hands the call over until what it waits for has come - the log grows beyond its unit's log_seq, by any event or by
+ * one of defer_key; a consumer has gone on since its unit was submitted - or until_us comes, it is cancelled, or, for
+ * a stream, the process drains: then call_woken. False: one of it is already so, and call->woken says which; the call
+ * is still the caller's. */
+bool park(struct rpc_call *call, enum waits waits, int64_t until_us);
 /* Takes a parked call out; false: it is not parked. */
 bool unpark(struct rpc_call *call);
 

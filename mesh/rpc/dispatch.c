@@ -2,6 +2,7 @@
 #include "mesh/base/say.h"
 #include "mesh/rpc/call.h"
 #include "mesh/rpc/types.h"
+#include "mesh/v1/log.pb-c.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -336,6 +337,12 @@ static const ProtobufCFieldDescriptor *text_field_of(const ProtobufCMessageDescr
     return field && field->type == PROTOBUF_C_TYPE_STRING && field->label != PROTOBUF_C_LABEL_REPEATED ? field : NULL;
 }
 
+static const ProtobufCFieldDescriptor *position_field_of(const ProtobufCMessageDescriptor *type)
+{
+    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(type, "min_position");
+    return field && field->descriptor == &mesh__v1__position__descriptor ? field : NULL;
+}
+
 static const struct rpc_method *row_of(const struct rpc_service *service, const char *name)
 {
     const struct rpc_method *row = service->methods;
@@ -365,6 +372,8 @@ static void check_row(const struct dispatch *d, const struct method *m)
         refuse_table("%s does not mutate, and batch, settled and replay are for those that do", rule->full_name);
     if (rule->owner && !m->owner)
         refuse_table("%s: the owner %s is no text field of its request", rule->full_name, rule->owner);
+    if (m->min_position && !row->unit && !row->batch)
+        refuse_table("%s has a min_position and no unit that could be behind it", rule->full_name);
     if (rule->undoes && !m->operation_id)
         refuse_table("%s undoes and its request has no operation_id", rule->full_name);
 }
@@ -390,6 +399,7 @@ static void add_method(struct dispatch *d, const struct rpc_service *service, co
         .output = types->output,
         .request_id = rule->mutates ? text_field_of(types->input, "request_id") : NULL,
         .owner = rule->owner ? text_field_of(types->input, rule->owner) : NULL,
+        .min_position = position_field_of(types->input),
         .operation_id = rule->undoes ? text_field_of(types->input, "operation_id") : NULL,
         .duration =
             metric_make(METRIC_HISTOGRAM, "mesh_rpc_seconds", "Time of a call from its beginning to its end.", label),

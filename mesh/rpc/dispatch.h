@@ -56,6 +56,8 @@ void dispatch_cancel(struct rpc_call *call);
 void dispatch_release(struct rpc_call *call);
 /* From the store's commit hook: the log has grown, tails and deferred replies look again. */
 void dispatch_log_grown(struct dispatch *d, uint64_t seq);
+/* From the store's commit hook: a consumer has gone on, and whoever waits for its position looks again. */
+void dispatch_consumer_moved(struct dispatch *d);
 /* The process drains: streams that wait for the log or for their client end, now and from now on, as they would never
  * end by themselves. The rpc lane. */
 void dispatch_leave(struct dispatch *d);

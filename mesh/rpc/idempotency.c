@@ -266,9 +266,21 @@ static int perform_batch(struct txn *txn, struct rpc_call **calls, size_t n, rpc
     return r < 0 ? r : 0;
 }
 
+/* Those whose request is ahead of what is known here are not run. */
+static void part_behind(struct txn *txn, struct rpc_call **calls, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int r = calls[i]->result == PENDING ? behind_check(txn, calls[i]) : 0;
+        if (r < 0)
+            calls[i]->result = r;
+    }
+}
+
 static int perform(struct txn *txn, struct rpc_call **calls, size_t n)
 {
     const struct rpc_method *row = calls[0]->method->row;
+    if (calls[0]->method->min_position)
+        part_behind(txn, calls, n);
     if (row->batch)
         return perform_batch(txn, calls, n, row->batch);
     for (size_t i = 0; i < n; i++) {

@@ -1,4 +1,5 @@
-/* Calls that wait for the log: streams for anything, deferred replies for an event of their key.
+/* Calls that wait: streams for the log to grow, deferred replies for an event of their key, requests with a
+ * min_position for a consumer to go on.
  *
  * Nothing is lost between reading and waiting: a call is parked with the head that its last unit saw, and goes again at
  * once if the log has grown since. Keys are found by one read unit that sweeps over what is new, at most one at a time,
@@ -33,7 +34,7 @@ static void link_out(struct rpc_call *call)
         call->next->link = call->link;
     call->link = NULL;
     atomic_fetch_sub(&d->n_parked, 1);
-    if (!call->method->row->page)
+    if (call->waits == WAITS_KEY)
         d->n_keyed--;
 }
 
@@ -92,7 +93,8 @@ static void start_timer(struct dispatch *d)
     pthread_mutex_lock(&d->lock);
     d->arming = false;
     take_expired(d->tails, now_us, &expired);
-    int64_t next_us = earliest(d->tails, INT64_MAX);
+    take_expired(d->behind, now_us, &expired);
+    int64_t next_us = earliest(d->behind, earliest(d->tails, INT64_MAX));
     for (size_t i = 0; i < PARK_BUCKETS; i++) {
         take_expired(d->keyed[i], now_us, &expired);
         next_us = earliest(d->keyed[i], next_us);
@@ -128,28 +130,49 @@ static bool want_timer(struct dispatch *d, int64_t until_us)
 
 /* --- in and out --- */
 
+/* Whether what the call waits for has come since its unit looked. */
+static bool has_come(struct dispatch *d, const struct rpc_call *call)
+{
+    switch (call->waits) {
+    case WAITS_LOG:
+        return atomic_load(&d->log_seq) > call->unit.log_seq;
+    case WAITS_KEY:
+        return d->swept_seq > call->unit.log_seq;
+    case WAITS_CONSUMER:
+        return atomic_load(&d->moves) > call->moves;
+    }
+    return true;
+}
+
 /* False: there is no need to wait. */
 static bool must_wait(struct dispatch *d, struct rpc_call *call, int64_t until_us)
 {
-    bool keyed = !call->method->row->page;
     uint64_t seen = call->unit.log_seq;
-    if (keyed && d->n_keyed == 0 && !d->sweeping && seen > d->swept_seq)
+    if (call->waits == WAITS_KEY && d->n_keyed == 0 && !d->sweeping && seen > d->swept_seq)
         d->swept_seq = seen; /* nobody else waits for what lies before */
 
     if (atomic_load(&call->hold) & HOLD_CANCELLED)
         call->woken = WOKEN_BY_CANCEL;
-    else if (!keyed && d->leaving)
+    else if (call->waits == WAITS_LOG && d->leaving)
         call->woken = WOKEN_BY_DRAIN;
     else if (until_us <= d->port->mono_us(d->port))
         call->woken = WOKEN_BY_DEADLINE;
-    else if ((keyed ? d->swept_seq : atomic_load(&d->log_seq)) > seen)
+    else if (has_come(d, call))
         call->woken = WOKEN_BY_LOG;
     else
         return true;
     return false;
 }
 
-bool park(struct rpc_call *call, int64_t until_us)
+static struct rpc_call **list_of(struct dispatch *d, struct rpc_call *call)
+{
+    if (call->waits != WAITS_KEY)
+        return call->waits == WAITS_LOG ? &d->tails : &d->behind;
+    call->key_hash = name_hash(call->defer_key, strlen(call->defer_key));
+    return &d->keyed[call->key_hash % PARK_BUCKETS];
+}
+
+bool park(struct rpc_call *call, enum waits waits, int64_t until_us)
 {
     struct dispatch *d = call->dispatch;
     bool sweeps = false, arms = false;
@@ -157,13 +180,12 @@ bool park(struct rpc_call *call, int64_t until_us)
     pthread_mutex_lock(&d->lock);
     atomic_fetch_add(&d->n_parked,
                      1); /* before the head is looked at: dispatch_log_grown does it the other way round */
-    bool waits = must_wait(d, call, until_us);
-    if (waits) {
-        bool page = call->method->row->page;
+    call->waits = waits;
+    bool parks = must_wait(d, call, until_us);
+    if (parks) {
         call->until_us = until_us;
-        call->key_hash = page ? 0 : name_hash(call->defer_key, strlen(call->defer_key));
-        d->n_keyed += !page;
-        link_in(page ? &d->tails : &d->keyed[call->key_hash % PARK_BUCKETS], call);
+        d->n_keyed += waits == WAITS_KEY;
+        link_in(list_of(d, call), call);
         sweeps = want_sweep(d);
         arms = want_timer(d, until_us);
     } else {
@@ -175,7 +197,7 @@ bool park(struct rpc_call *call, int64_t until_us)
         sweep(d);
     if (arms)
         d->port->post(d->port, LANE_LOOP, &d->arm);
-    return waits;
+    return parks;
 }
 
 bool unpark(struct rpc_call *call)
@@ -205,6 +227,20 @@ void dispatch_log_grown(struct dispatch *d, uint64_t seq)
     pthread_mutex_unlock(&d->lock);
     if (sweeps)
         sweep(d);
+    wake(chain);
+}
+
+void dispatch_consumer_moved(struct dispatch *d)
+{
+    struct rpc_call *chain = NULL;
+    atomic_fetch_add(&d->moves, 1);
+    if (atomic_load(&d->n_parked) == 0)
+        return;
+
+    pthread_mutex_lock(&d->lock);
+    while (d->behind)
+        move(d->behind, WOKEN_BY_LOG, &chain);
+    pthread_mutex_unlock(&d->lock);
     wake(chain);
 }
 

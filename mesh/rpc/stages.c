@@ -47,7 +47,7 @@ static void end_with_out(struct rpc_call *call)
 
 /* --- deferred replies --- */
 
-static int64_t wait_until(const struct rpc_call *call)
+int64_t call_wait_until(const struct rpc_call *call)
 {
     if (call->deadline_us == 0)
         return call->begun_us + DEFER_MAX_US;
@@ -77,7 +77,7 @@ static void settled_done(struct unit *unit, int result)
         call_end(call, result);
     else if (call->step != RPC_WAIT)
         end_with_out(call);
-    else if (!park(call, wait_until(call)))
+    else if (!park(call, WAITS_KEY, call_wait_until(call)))
         call_woken(call);
 }
 
@@ -103,21 +103,23 @@ static void settle_woken(struct rpc_call *call)
 
 void call_woken(struct rpc_call *call)
 {
-    if (call->method->row->page)
+    if (call->waits == WAITS_LOG)
         stream_woken(call);
-    else
+    else if (call->waits == WAITS_KEY)
         settle_woken(call);
+    else
+        behind_woken(call);
 }
 
 /* --- the unit --- */
-
-static void submit(struct rpc_call *call);
 
 static void unit_done(struct unit *unit, int result)
 {
     struct rpc_call *call = unit->arg;
     if (result == -EALREADY) {
-        submit(call);
+        call_submit(call);
+    } else if (result == BEHIND) {
+        behind_wait(call);
     } else if (result == 0 && call->defer_key && call->method->row->settled) {
         call->mark = arena_mark(&call->arena);
         settle(call);
@@ -131,6 +133,8 @@ static int run_read(struct txn *txn, void *arg)
     struct rpc_call *call = arg;
     call_reset(call);
     int r = call_over(call);
+    if (r == 0)
+        r = behind_check(txn, call);
     if (r == 0)
         r = call->method->row->unit(call, txn, call->in, call->out);
     return r < 0 ? r : call_pack(call);
@@ -156,10 +160,12 @@ static int run_batch(struct txn *txn, struct unit **units, size_t n, int *result
     return r;
 }
 
-static void submit(struct rpc_call *call)
+void call_submit(struct rpc_call *call)
 {
     const struct method *method = call->method;
     struct store *store = call->dispatch->store;
+    arena_rewind(&call->arena, call->mark);
+    call->moves = atomic_load(&call->dispatch->moves);
     call_keep_scratch(call);
     call->unit = (struct unit){ .run = method->rule->mutates ? run_write : run_read,
                                 .arg = call,
@@ -181,7 +187,7 @@ static void to_unit(struct rpc_call *call)
     if (row->page)
         stream_page(call);
     else if (row->unit || row->batch)
-        submit(call);
+        call_submit(call);
     else
         end_with_out(call);
 }

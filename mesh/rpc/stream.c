@@ -20,7 +20,7 @@ static void next_page(struct rpc_call *call)
     } else if (call->step == RPC_END) {
         call->reply = (struct bytes){ 0 };
         call_end(call, 0);
-    } else if (!park(call, call->deadline_us > 0 ? call->deadline_us : INT64_MAX)) {
+    } else if (!park(call, WAITS_LOG, call->deadline_us > 0 ? call->deadline_us : INT64_MAX)) {
         stream_woken(call);
     }
 }

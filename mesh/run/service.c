@@ -59,6 +59,8 @@ static void committed(void *arg, uint32_t touched, uint64_t log_seq)
     struct service *service = arg;
     if (touched & TOUCHED_LOG)
         dispatch_log_grown(service->dispatch, log_seq);
+    if (touched & TOUCHED_CURSOR)
+        dispatch_consumer_moved(service->dispatch);
     if (atomic_load(&service->stopping))
         return;
     if (touched & TOUCHED_OUTBOX)

@@ -27,7 +27,7 @@ struct txn {
     uint32_t touched;          /* TOUCHED_* bits: what the unit has written, rolled back with it */
     int failed;                /* the first error of a statement: the unit cannot commit any more */
 };
-enum { TOUCHED_LOG = 1, TOUCHED_OUTBOX = 2 };
+enum { TOUCHED_LOG = 1, TOUCHED_OUTBOX = 2, TOUCHED_CURSOR = 4 }; /* cursor: of a consumer */
 
 struct unit {
     int (*run)(struct txn *txn, void *arg); /* 0 commits; negative errno rolls this unit back, and only this one */

@@ -16,13 +16,16 @@ SERVICES = ("svc-order", "svc-payment", "svc-inventory", "svc-shipping", "svc-no
 
 
 def fill(value, vars_):
-    """Puts variables into a case: ${name}, ${uuid} a new id, ${uuid:name} a new id that is remembered."""
+    """Puts variables into a case: ${name}, ${uuid} a new id, ${uuid:name} a new id that is remembered. One that is an
+    object stands alone."""
     if isinstance(value, dict):
         return {k: fill(v, vars_) for k, v in value.items()}
     if isinstance(value, list):
         return [fill(v, vars_) for v in value]
     if not isinstance(value, str):
         return value
+    if isinstance(vars_.get(value[2:-1]), dict):
+        return vars_[value[2:-1]]
 
     def one(m):
         name = m.group(1)

@@ -7,7 +7,7 @@ import sys
 import urllib.request
 
 import tap
-from client import Client, Refused, as_dict, await_true, new_id
+from client import Client, Refused, as_dict, await_prices, await_true, new_id
 from whole_mesh import Mesh
 
 ORDER, PAYMENT = "oms.order.v1.OrderService/", "oms.payment.v1.PaymentService/"
@@ -247,20 +247,10 @@ def no_order_is_stuck_and_no_letter_is_dead():
         assert dead["deadLetters"] == [], (service, dead)
 
 
-def ready():
-    try:
-        return Watched("zoe", 1, "").order_id
-    except Refused as e:
-        if e.reason != "SKU_UNKNOWN":
-            assert e.reason == "PAYMENT_REQUIRED", e
-            return True
-        return False
-
-
 if __name__ == "__main__":
     with Mesh() as MESH, Client(MESH) as CLIENT:
         MESH.load_goods()
-        await_true("svc-order knows the price", ready)
+        await_prices(CLIENT)
         ok = tap.run([
             an_order_is_paid_packed_shipped_and_delivered,
             an_order_of_more_than_there_is_is_rejected_and_staff_are_told,

@@ -12,7 +12,7 @@ import time
 import grpc
 
 import tap
-from client import Client, Refused, await_true, new_id, request_of
+from client import Client, Refused, await_prices, await_true, new_id, request_of
 from whole_mesh import Mesh
 
 AVAILABILITY = "oms.inventory.v1.InventoryService/BatchGetAvailability"
@@ -45,15 +45,6 @@ def place(who="customer:petra", request_id=None, sku="MUG-S", wait=True, **more)
     request = {"requestId": request_id or new_id(), "currencyCode": "EUR", "wait": wait, "paymentToken": "tok_ok",
                "lines": [{"sku": sku, "quantity": "1"}], **more}
     return CLIENT.call(PLACE, request, who)["order"]
-
-
-def ready():
-    try:
-        return place()
-    except Refused as e:
-        if e.reason != "SKU_UNKNOWN":
-            raise
-        return None
 
 
 def redis(*args):
@@ -253,7 +244,7 @@ def when_the_gateway_is_killed_under_load_every_order_is_there_once_and_settled(
 if __name__ == "__main__":
     with Mesh() as MESH, Client(MESH) as CLIENT:
         MESH.load_goods()
-        await_true("svc-order knows the price", ready)
+        await_prices(CLIENT)
         ok = tap.run([
             a_caller_without_a_certificate_is_not_believed_whatever_he_says,
             when_redis_is_flushed_availability_is_still_right,

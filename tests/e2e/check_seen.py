@@ -6,7 +6,7 @@ import sys
 import urllib.request
 
 import tap
-from client import Client, Refused, await_true, new_id
+from client import Client, await_prices, await_true, new_id
 from whole_mesh import ROOT, Mesh
 
 PLACE = "oms.order.v1.OrderService/PlaceOrder"
@@ -103,19 +103,10 @@ def a_person_is_told_of_in_few_tables_only():
     assert all("subject" in columns for columns in found.values()), found
 
 
-def ready():
-    try:
-        return place()
-    except Refused as e:
-        if e.reason != "SKU_UNKNOWN":
-            raise
-        return None
-
-
 if __name__ == "__main__":
     with Mesh() as MESH, Client(MESH) as CLIENT:
         MESH.load_goods()
-        await_true("svc-order knows the price", ready)
+        await_prices(CLIENT)
         ok = tap.run([
             one_trace_goes_through_calls_commands_and_events,
             calls_are_counted_by_every_process_they_pass,

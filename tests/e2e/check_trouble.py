@@ -12,7 +12,7 @@ import sys
 import grpc
 
 import tap
-from client import Client, Refused, await_true, new_id
+from client import Client, Refused, await_prices, await_true, new_id
 from whole_mesh import ROOT, Mesh
 
 ORDER, PARCEL = "oms.order.v1.OrderService/", "oms.shipping.v1.FulfillmentService/"
@@ -25,15 +25,6 @@ def place(customer, wait=False):
         "requestId": new_id(), "customerId": customer, "currencyCode": "EUR", "paymentToken": "tok_ok", "wait": wait,
         "shipTo": {"name": customer.title(), "street": ["Ring 1"], "city": "Berlin", "postalCode": "10115", "country": "DE"},
         "lines": [{"sku": "MUG-S", "quantity": "1"}]}, "csr:carol")["order"]
-
-
-def ready():
-    try:
-        return place("zoe", wait=True)["state"] == "CONFIRMED"
-    except Refused as e:
-        if e.reason != "SKU_UNKNOWN":
-            raise
-        return False
 
 
 def orders_of(customer):
@@ -212,7 +203,7 @@ if __name__ == "__main__":
     MESH = Mesh()
     with small_disk(MESH.dir / "data") as SMALL, MESH, Client(MESH) as CLIENT:
         MESH.load_goods()
-        await_true("svc-order knows the price", ready)
+        await_prices(CLIENT)
         ok = tap.run([
             while_the_disk_is_full_orders_are_refused_and_nothing_of_them_is_stored,
             a_gateway_that_gets_a_hangup_signal_shows_the_renewed_certificate_and_loses_no_call,

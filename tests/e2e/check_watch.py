@@ -8,7 +8,7 @@ import threading
 import grpc
 
 import tap
-from client import Client, Refused, as_dict, await_true, new_id
+from client import Client, Refused, as_dict, await_prices, new_id
 from whole_mesh import Mesh
 
 WATCH = "oms.order.v1.OrderService/WatchOrder"
@@ -123,19 +123,10 @@ def a_watch_cannot_resume_from_another_logs_position():
     raise AssertionError("a position of another log was taken")
 
 
-def ready():
-    try:
-        return place("customer:wanda", wait=True)["state"] == "CONFIRMED"
-    except Refused as e:
-        if e.reason != "SKU_UNKNOWN":
-            raise
-        return False
-
-
 if __name__ == "__main__":
     with Mesh() as MESH, Client(MESH) as CLIENT:
         MESH.load_goods()
-        await_true("svc-order knows the prices", ready)
+        await_prices(CLIENT)
         ok = tap.run([
             a_watch_broken_off_and_resumed_has_no_gap_and_no_double,
             a_watch_resumed_from_the_beginning_of_the_log_tells_every_change,

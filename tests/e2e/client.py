@@ -158,6 +158,14 @@ class Client:
             raise Refused(e) from None
 
 
+def await_prices(client):
+    """Until svc-order knows what the catalogue has by now."""
+    first = client.call("mesh.v1.LogService/Tail", {"maxEntries": 1}, "erp:erp1", {"mesh-service": "svc-inventory"}, take=1)[0]
+    catalogue = {"incarnation": first["position"]["incarnation"], "seq": first["head"]}
+    nothing = {"requestId": new_id(), "minPosition": catalogue, "orders": [{}]}
+    assert client.call("oms.order.v1.OrderService/ImportOrders", [nothing], "erp:erp1")[0]["refused"] == 1
+
+
 def await_true(what, f, seconds=30):
     """Polls f until it returns something true; for state that has no event to wait for."""
     end = time.monotonic() + seconds

@@ -1,6 +1,7 @@
 /* Handlers that mark what they were told, in a table that a rollback takes away. */
 #include "tests/mesh/calls.h"
 
+#include "mesh/log/consumer.h"
 #include "mesh/rpc/deliver.h"
 #include "mesh/rpc/wire.h"
 
@@ -305,6 +306,8 @@ static void committed(void *arg, uint32_t touched, uint64_t log_seq)
     atomic_fetch_add(&w->commits, 1);
     if (w->dispatch && (touched & TOUCHED_LOG))
         dispatch_log_grown(w->dispatch, log_seq);
+    if (w->dispatch && (touched & TOUCHED_CURSOR))
+        dispatch_consumer_moved(w->dispatch);
 }
 
 void world_open(struct world *w, bool threads)
@@ -321,6 +324,7 @@ void world_open(struct world *w, bool threads)
     ck_assert_int_eq(store_open(w->port, &(struct store_options){ .path = path }, &w->store), 0);
     ck_assert_int_eq(store_migrate(w->store, "rpc", rpc_migrations), 0);
     ck_assert_int_eq(store_migrate(w->store, "log", log_migrations), 0);
+    ck_assert_int_eq(store_migrate(w->store, "consumer", consumer_migrations), 0);
     ck_assert_int_eq(store_migrate(w->store, "world", world_migrations), 0);
     ck_assert_int_eq(log_open(w->store, &head), 0);
     w->dispatch = dispatch_create(w->port, w->store, NULL, w, services);
@@ -366,13 +370,30 @@ static int count(struct txn *txn, void *arg)
     return r;
 }
 
+struct running {
+    struct unit unit;
+    int result;
+};
+
+static void ran(struct unit *unit, int result)
+{
+    ((struct running *)unit)->result = result;
+}
+
+/* On the writer lane, where there is one: what the commit wakes may be there before it has returned. */
 static void run_now(struct world *w, int (*run)(struct txn *txn, void *arg), void *arg)
 {
     struct arena arena;
     arena_init(&arena, 1 << 20);
-    struct unit unit = { .run = run, .arg = arg, .arena = &arena };
+    struct running running = { .unit = { .run = run, .arg = arg, .arena = &arena, .done = ran }, .result = 1 };
     world_settle(w);
-    ck_assert_int_eq(store_write_now(w->store, &unit), 0);
+    if (w->threads)
+        store_write(w->store, &running.unit);
+    else
+        running.result = store_write_now(w->store, &running.unit);
+    if (w->threads)
+        world_settle(w);
+    ck_assert_int_eq(running.result, 0);
     arena_finish(&arena);
 }
 
@@ -403,6 +424,29 @@ static int append(struct txn *txn, void *arg)
 void world_event(struct world *w, const char *key)
 {
     run_now(w, append, (void *)key);
+}
+
+struct cursor {
+    const char *name, *incarnation;
+    int64_t seq;
+    bool booting;
+};
+
+static int move_cursor(struct txn *txn, void *arg)
+{
+    const struct cursor *to = arg;
+    txn->touched |= TOUCHED_CURSOR;
+    return txn_post(txn,
+                    "INSERT INTO consumer_cursor (name, incarnation, seq, booting, page_token)"
+                    " VALUES ($1, $2, $3, $4, '') ON CONFLICT (name) DO UPDATE SET"
+                    " incarnation = excluded.incarnation, seq = excluded.seq, booting = excluded.booting",
+                    T(to->name), T(to->incarnation), I(to->seq), I(to->booting));
+}
+
+void world_consumer(struct world *w, const char *name, const char *incarnation, int64_t seq, bool booting)
+{
+    struct cursor to = { name, incarnation, seq, booting };
+    run_now(w, move_cursor, &to);
 }
 
 /* --- calls --- */

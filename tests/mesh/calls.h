@@ -40,6 +40,8 @@ void world_settle(struct world *w);
 /* The rows of the table of marks with this text (NULL: all), and the sum of all request rows. */
 int64_t world_marks(struct world *w, const char *what);
 int64_t world_requests(struct world *w);
+/* Puts a consumer of a log where it is said to be, as a unit of its own. */
+void world_consumer(struct world *w, const char *name, const char *incarnation, int64_t seq, bool booting);
 /* Appends an event of the key to the log, as a unit of its own. */
 void world_event(struct world *w, const char *key);
 

@@ -24,6 +24,7 @@ struct stream {
     int finished;
     enum rpc_code code;
     char reason[64];
+    Mesh__V1__Position *min_position; /* of the chunks that are said next */
 };
 static struct stream s, t;
 
@@ -112,6 +113,7 @@ static void say_chunk(struct stream *stream, const char *request_id, size_t n)
     entry.currency_code = (char *)"GBP";
     entry.channel = (char *)"erp";
     entry.external_id = (char *)request_id;
+    request.min_position = stream->min_position;
     for (size_t i = 0; i < n; i++)
         entries[i] = &entry;
     request.request_id = (char *)request_id;
@@ -217,6 +219,33 @@ START_TEST(no_more_than_the_window_is_read_ahead)
     for (size_t i = 0; i < CHUNKS_AHEAD; i++)
         ck_assert_str_eq(s.acked[i], ids[i]);
     say(&s, NULL);
+    ck_ended(&s, RPC_OK, "");
+    close_stream(&s);
+    world_close(&world);
+}
+END_TEST
+
+START_TEST(chunks_are_acknowledged_in_the_order_they_came_in)
+{
+    Mesh__V1__Position position = MESH__V1__POSITION__INIT;
+    position.incarnation = (char *)"catalogue";
+    position.seq = 5;
+    world_open(&world, false);
+    world_consumer(&world, "prices", "catalogue", 4, false);
+    open_stream(&s);
+    s.min_position = &position;
+    say_chunk(&s, "a", 1); /* waits */
+    s.min_position = NULL;
+    say_chunk(&s, "b", 1);
+    say(&s, NULL);
+    world_settle(&world);
+    ck_assert_int_eq(world_marks(&world, "b"), 1);
+    ck_assert_uint_eq(s.n, 0);
+    world_consumer(&world, "prices", "catalogue", 5, false);
+    world_settle(&world);
+    ck_assert_uint_eq(s.n, 2);
+    ck_assert_str_eq(s.acked[0], "a");
+    ck_assert_str_eq(s.acked[1], "b");
     ck_ended(&s, RPC_OK, "");
     close_stream(&s);
     world_close(&world);
@@ -341,6 +370,7 @@ END_TEST
 
 SUITE("chunks", 60, each_chunk_is_one_unit_and_acknowledged_after_its_commit, a_stream_that_says_nothing_ends_well,
       what_was_not_acknowledged_is_sent_again_and_has_the_same_answer, no_more_than_the_window_is_read_ahead,
+      chunks_are_acknowledged_in_the_order_they_came_in,
       a_chunk_that_fails_ends_the_stream_behind_the_acknowledgements_before_it,
       whoever_may_not_call_it_is_told_before_he_says_anything, when_the_client_goes_what_has_not_begun_does_not_begin,
       a_deadline_ends_the_stream, a_process_that_drains_acknowledges_what_it_has_taken_and_takes_no_more,

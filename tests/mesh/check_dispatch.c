@@ -389,7 +389,7 @@ START_TEST(a_log_that_grew_while_a_page_was_read_is_not_missed)
     begin_tail(true, 0);
     struct rpc_call call = { .dispatch = world.dispatch, .method = a.call->method };
     call.unit.log_seq = 0; /* its page was read before the event, of which everybody has been told since */
-    ck_assert(!park(&call, INT64_MAX));
+    ck_assert(!park(&call, WAITS_LOG, INT64_MAX));
     ck_assert_int_eq(call.woken, WOKEN_BY_LOG);
     dispatch_cancel(a.call);
     world_close(&world);
@@ -532,7 +532,7 @@ START_TEST(a_key_that_was_swept_before_the_call_was_parked_is_not_missed)
     ck_assert_uint_eq(world.dispatch->swept_seq, 2);
     struct rpc_call call = { .dispatch = world.dispatch, .method = a.call->method, .defer_key = "y" };
     call.unit.log_seq = 1; /* its unit saw only the first of them */
-    ck_assert(!park(&call, INT64_MAX));
+    ck_assert(!park(&call, WAITS_KEY, INT64_MAX));
     ck_assert_int_eq(call.woken, WOKEN_BY_LOG);
     dispatch_cancel(a.call);
     world_close(&world);

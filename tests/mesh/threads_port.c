@@ -87,13 +87,26 @@ static void *run_lane(void *arg)
     return NULL;
 }
 
+static void start_timer(struct port *port, struct timer *timer, int64_t delay_us)
+{
+}
+
+static void stop_timer(struct port *port, struct timer *timer)
+{
+}
+
 struct port *threads_port_create(void)
 {
     struct threads_port *p = calloc(1, sizeof(*p));
     if (!p)
         abort();
-    p->port =
-        (struct port){ .wall_us = wall_us, .mono_us = mono_us, .random = fill_random, .post = post, .fetch = no_fetch };
+    p->port = (struct port){ .wall_us = wall_us,
+                             .mono_us = mono_us,
+                             .random = fill_random,
+                             .post = post,
+                             .timer_start = start_timer,
+                             .timer_stop = stop_timer,
+                             .fetch = no_fetch };
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->idle, NULL);
     for (int i = 0; i < LANE_COUNT; i++) {

@@ -1,5 +1,5 @@
-/* A port of real threads for tests: one a lane, the machine's clocks and chance; no timers, calls or
- * cache, and nobody outside. */
+/* A port of real threads for tests: one a lane, the machine's clocks and chance; timers that never
+ * fire, no calls or cache, and nobody outside. */
 #pragma once
 
 #include "mesh/port.h"

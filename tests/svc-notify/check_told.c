@@ -21,7 +21,7 @@ static void open_shop(void)
 }
 
 /* On account, so that no payment stands between order and parcel. */
-static const char *place(int64_t quantity, const char *email)
+static const Oms__Order__V1__PlaceOrderResponse *place_and(bool wait, int64_t quantity, const char *email)
 {
     Oms__Order__V1__PlaceOrderRequest req = OMS__ORDER__V1__PLACE_ORDER_REQUEST__INIT;
     Oms__Order__V1__PlaceOrderRequest__Line line = OMS__ORDER__V1__PLACE_ORDER_REQUEST__LINE__INIT,
@@ -43,7 +43,13 @@ static const char *place(int64_t quantity, const char *email)
     req.currency_code = "GBP";
     req.ship_to = &address;
     req.email = (char *)email;
-    return ((Oms__Order__V1__PlaceOrderResponse *)get(&s, &staff, "PlaceOrder", &req))->order->order_id;
+    req.wait = wait;
+    return get(&s, &staff, "PlaceOrder", &req);
+}
+
+static const char *place(int64_t quantity, const char *email)
+{
+    return place_and(false, quantity, email)->order->order_id;
 }
 
 static bool has_mail(void *arg)
@@ -128,6 +134,26 @@ START_TEST(what_is_sold_out_is_told_to_the_customer_and_within_a_second_to_staff
 }
 END_TEST
 
+/* Sometimes the event is first, sometimes who asks. */
+START_TEST(who_asks_from_a_position_on_is_told_what_was_written_about_it)
+{
+    open_shop();
+    for (int i = 0; i < 30; i++) {
+        const Oms__Order__V1__PlaceOrderResponse *placed = place_and(true, 11, EMAIL);
+        ListMessagesRequest list = OMS__NOTIFY__V1__LIST_MESSAGES_REQUEST__INIT;
+        ListCasesRequest cases = OMS__NOTIFY__V1__LIST_CASES_REQUEST__INIT;
+        list.order_id = cases.order_id = placed->order->order_id;
+        list.min_position = cases.min_position = placed->position;
+        ck_assert_int_eq(placed->order->state, OMS__ORDER__V1__ORDER__STATE__REJECTED);
+        if (i % 2)
+            ck_assert_uint_eq(((ListMessagesResponse *)get(&s, &anna, "ListMessages", &list))->n_messages, 1);
+        else
+            ck_assert_uint_eq(((ListCasesResponse *)get(&s, &staff, "ListCases", &cases))->n_cases, 1);
+    }
+    shop_close(&s);
+}
+END_TEST
+
 START_TEST(without_an_address_the_message_says_so)
 {
     open_shop();
@@ -172,5 +198,6 @@ START_TEST(nobody_tells_anything_personal)
 END_TEST
 
 SUITE("told", 120, a_customer_follows_his_order_by_mail,
-      what_is_sold_out_is_told_to_the_customer_and_within_a_second_to_staff, without_an_address_the_message_says_so,
+      what_is_sold_out_is_told_to_the_customer_and_within_a_second_to_staff,
+      who_asks_from_a_position_on_is_told_what_was_written_about_it, without_an_address_the_message_says_so,
       nobody_tells_anything_personal)

@@ -138,6 +138,58 @@ START_TEST(what_the_catalogue_says_is_what_orders_cost_a_moment_later)
 }
 END_TEST
 
+static PlaceOrderRequest *one(const char *sku, const Position *after)
+{
+    PlaceOrderRequest *req = arena_message(&s.arena, &oms__order__v1__place_order_request__descriptor);
+    PlaceLine *line = arena_message(&s.arena, &oms__order__v1__place_order_request__line__descriptor);
+    line->sku = (char *)sku;
+    line->quantity = 1;
+    req->lines = arena_alloc(&s.arena, sizeof(*req->lines));
+    req->lines[0] = line;
+    req->n_lines = 1;
+    req->request_id = fresh(&s);
+    req->currency_code = "GBP";
+    req->payment_token = "tok_ok";
+    req->min_position = (Position *)after;
+    return req;
+}
+
+static const Position *upsert_at(const char *sku, int64_t units)
+{
+    Oms__Catalog__V1__UpsertProductRequest *req =
+        arena_message(&s.arena, &oms__catalog__v1__upsert_product_request__descriptor);
+    req->request_id = fresh(&s);
+    req->product = product(&s, sku, units, 0);
+    return ((Oms__Catalog__V1__UpsertProductResponse *)get(&s, &erp, "UpsertProduct", req))->position;
+}
+
+/* Sometimes the event is first, sometimes the order. */
+START_TEST(right_after_an_upsert_an_order_has_the_new_price)
+{
+    shop_open(&s, 1);
+    shop_settle(&s);
+    for (int64_t units = 1; units <= 100; units++) {
+        const Position *at = upsert_at("CUP", units);
+        const PlaceOrderResponse *ret = get(&s, &anna, "PlaceOrder", one("CUP", at));
+        ck_assert_int_eq(ret->order->total->units, units);
+    }
+    shop_close(&s);
+}
+END_TEST
+
+START_TEST(an_order_that_needs_a_price_that_does_not_come_is_told_so)
+{
+    shop_open(&s, 1);
+    shop_settle(&s);
+    world_partition(s.world, s.order, s.inventory, 60000000);
+    const Position *at = upsert_at("CUP", 1);
+    ck_refused(ask(&s, &anna, "PlaceOrder", one("CUP", at)), RPC_UNAVAILABLE, "POSITION_NOT_REACHED", "");
+    ck_assert_int_eq(NUMBER(&s, s.order, "SELECT COUNT(*) FROM sales_order"), 0);
+    shop_close(&s);
+}
+END_TEST
+
 SUITE("prices", 60, only_a_newer_version_changes_a_price, a_variant_that_was_removed_has_no_price_and_stays_away,
       a_sku_may_move_to_another_product_in_either_order_of_telling, a_snapshot_is_believed_even_with_a_lower_version,
-      what_the_catalogue_says_is_what_orders_cost_a_moment_later)
+      what_the_catalogue_says_is_what_orders_cost_a_moment_later, right_after_an_upsert_an_order_has_the_new_price,
+      an_order_that_needs_a_price_that_does_not_come_is_told_so)

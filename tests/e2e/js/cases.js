@@ -8,11 +8,13 @@ const { call, randomUUID } = require('./client')
 const BIG = 'x'.repeat(1 << 20)
 const pause = ms => new Promise(resolve => setTimeout(resolve, ms))
 
-// ${name} a variable, ${uuid} a new id, ${uuid:name} a new id that is remembered.
+// ${name} a variable, ${uuid} a new id, ${uuid:name} a new id that is remembered. An object stands alone.
 function fill (value, vars) {
   if (Array.isArray(value)) return value.map(v => fill(v, vars))
   if (value && typeof value === 'object') return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, fill(v, vars)]))
   if (typeof value !== 'string') return value
+  const object = vars[value.slice(2, -1)]
+  if (object && typeof object === 'object') return object
   return value.replace(/\$\{([^}]+)\}/g, (_, name) => {
     if (name === 'uuid') return randomUUID()
     if (name.startsWith('uuid:')) return (vars[name.slice(5)] = randomUUID())
