@@ -43,6 +43,7 @@ static const struct {
     ROW(FULFILLMENT_RETURNED, fulfillment_changed),
     ROW(FULFILLMENT_CANCELLED, fulfillment_changed),
     ROW(FULFILLMENT_REFUSED, fulfillment_changed),
+    ROW(FULFILLMENT_SHORT, fulfillment_changed),
     ROW(CASE_RAISED, case_changed),
     ROW(CASE_ACKNOWLEDGED, case_changed),
     ROW(CASE_RESOLVED, case_changed),
