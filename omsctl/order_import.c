@@ -198,9 +198,13 @@ static void each_refused(const struct import *import,
     }
     for (size_t i = 0; i < import->day.n_invoices; i++) {
         const struct retail_invoice *invoice = &import->day.invoices[i];
-        for (size_t j = 0; j < invoice->n && !import->placed[i].ok; j++)
-            each(arg, import->day.sold[invoice->at + j], "ORDER_REFUSED",
-                 import->placed[i].refusal ? import->placed[i].refusal : "it was not sent");
+        const struct placed *placed = &import->placed[i];
+        const char *reason = placed->order_id ? "ORDER_UNREAD" : placed->refusal ? "ORDER_REFUSED" : "ORDER_UNSENT";
+        const char *why = placed->order_id  ? "it is placed, and was not read back"
+                          : placed->refusal ? placed->refusal
+                                            : "it is not known to be placed: import the day again";
+        for (size_t j = 0; j < invoice->n && !placed->ok; j++)
+            each(arg, import->day.sold[invoice->at + j], reason, why);
     }
 }
 

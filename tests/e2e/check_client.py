@@ -1,17 +1,24 @@
 #!/usr/bin/python3
 """omsctl against a server that misbehaves: what is sent again, what is given up, what goes along as metadata."""
 
+import collections
 import concurrent.futures
+import json
 import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
 import grpc
 
+import client  # its stubs
 import tap
+
+import mesh.v1.log_pb2 as log_pb
+import oms.order.v1.order_pb2 as order_pb
 
 BUILD = pathlib.Path(os.environ["OMS_BUILD_DIR"])
 ADJUST = ("stock", "adjust", "SKU-1", "BER", "5")
@@ -113,6 +120,88 @@ def a_reply_that_is_no_such_message_is_told():
         assert done.returncode == 2 and "INTERNAL" in done.stderr, done
 
 
+class Shop(Server):
+    """Takes orders in chunks, but breaks the first streams off: each behind one acknowledgement, with the chunk that
+    came next taken and not acknowledged."""
+
+    def __init__(self, broken):
+        super().__init__(None)
+        self.broken, self.streams, self.taken, self.repeats = broken, 0, {}, 0
+
+    def service(self, details):
+        method = details.method.rsplit("/", 1)[1]
+        return {"ImportOrders": grpc.stream_stream_rpc_method_handler(self.take),
+                "Tail": grpc.unary_stream_rpc_method_handler(self.tail),
+                "GetOrder": grpc.unary_unary_rpc_method_handler(self.get)}[method]
+
+    def tail(self, _, context):
+        yield log_pb.TailResponse(position=log_pb.Position(incarnation="c"), head=7).SerializeToString()
+
+    def answer_chunk(self, raw):
+        chunk = order_pb.ImportOrdersRequest.FromString(raw)
+        self.repeats += chunk.request_id in self.taken
+        assert self.taken.setdefault(chunk.request_id, raw) == raw
+        assert (chunk.min_position.incarnation, chunk.min_position.seq) == ("c", 7), chunk.min_position
+        ack = order_pb.ImportOrdersResponse(request_id=chunk.request_id)
+        for order in chunk.orders:
+            if order.external_id == "100":
+                ack.results.add(refusal={"reason": "SKU_UNKNOWN", "message": "nothing", "field": "lines[0].sku"})
+            else:
+                ack.results.add(order_id="ord_" + order.external_id)
+        return ack.SerializeToString()
+
+    def take(self, chunks, context):
+        self.streams += 1
+        for i, raw in enumerate(chunks):
+            ack = self.answer_chunk(raw)
+            if i == 1 and self.streams <= self.broken:
+                context.abort(grpc.StatusCode.UNAVAILABLE, "it goes")
+            yield ack
+
+    def get(self, raw, context):
+        order = order_pb.Order(order_id=order_pb.GetOrderRequest.FromString(raw).order_id, state="CONFIRMED",
+                               total={"currency_code": "GBP", "units": 2})
+        return order_pb.GetOrderResponse(order=order).SerializeToString()
+
+
+def imported(shop, directory):
+    """What omsctl tells of the import of 220 invoices of a line each, numbered from 1, and how it ended."""
+    file, report = pathlib.Path(directory, "day.csv"), pathlib.Path(directory, "report.json")
+    lines = [f"{i},CUP,Cup,2,2010-12-01 08:26:00,1.00,c{i},France\n" for i in range(1, 221)]
+    file.write_text("InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n" + "".join(lines),
+                    encoding="utf-8")
+    done = shop.ctl("order", "import", "--retailer", file, "--day", "2010-12-01", "--report", report)
+    return done, json.loads(report.read_text(encoding="utf-8"))
+
+
+def an_import_goes_on_where_its_stream_broke_and_misses_nothing():
+    with tempfile.TemporaryDirectory() as directory, Shop(broken=3) as shop:
+        done, report = imported(shop, directory)
+        assert done.returncode == 4, done
+        assert shop.streams == 4 and shop.repeats == 3, (shop.streams, shop.repeats)
+        sent = [o.external_id for raw in shop.taken.values() for o in order_pb.ImportOrdersRequest.FromString(raw).orders]
+        assert sorted(map(int, sent)) == list(range(1, 221)), sent
+        assert {o["invoice"]: o["orderId"] for o in report["orders"]} == {
+            str(i): f"ord_{i}" for i in range(1, 221) if i != 100}, report["orders"]
+        refused, = report["refusedLines"]
+        assert refused["invoice"] == "100" and refused["why"] == "SKU_UNKNOWN: nothing (lines[0].sku)", refused
+
+
+def an_import_that_gets_no_acknowledgement_any_more_is_given_up_and_says_what_it_lacks():
+    class Gone(Shop):
+        def take(self, chunks, context):
+            self.streams += 1
+            if self.streams == 1:
+                yield self.answer_chunk(next(chunks))
+            context.abort(grpc.StatusCode.UNAVAILABLE, "it is gone")
+    with tempfile.TemporaryDirectory() as directory, Gone(broken=0) as shop:
+        done, report = imported(shop, directory)
+        assert done.returncode == 3 and "it is gone" in done.stderr, done
+        assert 2 <= shop.streams <= 12, shop.streams
+        told = collections.Counter(line["reason"] for line in report["refusedLines"])
+        assert told == {"ORDER_UNREAD": 49, "ORDER_REFUSED": 1, "ORDER_UNSENT": 170}, told
+
+
 if __name__ == "__main__":
     sys.exit(not tap.run([
         what_met_unavailable_is_sent_again_with_the_same_request_id,
@@ -122,4 +211,6 @@ if __name__ == "__main__":
         the_timeout_ends_a_call_that_hangs,
         token_and_process_go_along,
         a_reply_that_is_no_such_message_is_told,
+        an_import_goes_on_where_its_stream_broke_and_misses_nothing,
+        an_import_that_gets_no_acknowledgement_any_more_is_given_up_and_says_what_it_lacks,
     ]))
