@@ -12,6 +12,10 @@ static const char *const verb_texts[] = {
     [ROLLBACK_TO] = "ROLLBACK TO u",
 };
 
+/* What a statement allocates while it runs comes from here. */
+#define LOOKASIDE_BYTES 1200
+#define LOOKASIDE_SLOTS 100
+
 static const char writer_pragmas[] = "PRAGMA page_size = 4096;"
                                      "PRAGMA journal_mode = WAL;"
                                      "PRAGMA synchronous = FULL;"
@@ -61,8 +65,16 @@ int connection_execute(struct connection *c, const char *sql)
     return error_of_sqlite(c->db, sqlite3_exec(c->db, sql, NULL, NULL, NULL));
 }
 
+/* Once in a process: nobody asks how much memory SQLite has, and counting it takes a lock at each allocation. */
+static void configure_process(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 static int configure(struct connection *c, bool reader)
 {
+    if (!reader)
+        sqlite3_db_config(c->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, LOOKASIDE_BYTES, LOOKASIDE_SLOTS);
     sqlite3_extended_result_codes(c->db, 1);
     sqlite3_db_config(c->db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
     sqlite3_db_config(c->db, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
@@ -72,6 +84,8 @@ static int configure(struct connection *c, bool reader)
 
 int connection_open(struct connection *c, const char *path, const char *vfs, bool reader)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, configure_process);
     *c = (struct connection){ 0 };
     int flags = SQLITE_OPEN_NOMUTEX | (reader ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
     int r = error_of_sqlite(c->db, sqlite3_open_v2(path, &c->db, flags, vfs));
