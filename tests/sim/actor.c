@@ -13,7 +13,7 @@
 static bool may_change(enum rpc_code code)
 {
     return code == RPC_UNAVAILABLE || code == RPC_DEADLINE_EXCEEDED || code == RPC_RESOURCE_EXHAUSTED ||
-           code == RPC_ABORTED || code == RPC_CANCELLED;
+           code == RPC_CANCELLED;
 }
 
 static bool must_not_be(enum rpc_code code)

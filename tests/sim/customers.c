@@ -237,7 +237,7 @@ static void cancelled(struct actor *actor, const struct heard *answer)
 {
     if (answer->code == RPC_OK)
         actor->intention->cancelled = true;
-    else if (answer->code != RPC_FAILED_PRECONDITION)
+    else if (answer->code != RPC_FAILED_PRECONDITION && answer->code != RPC_ABORTED) /* somebody is at it already */
         shop_violation(actor->shop, "cancelling %s was answered %s %s", actor->intention->order_id,
                        rpc_code_name(answer->code), answer->reason);
     actor_rest(actor, THINK_US / actor->shop->hurry);

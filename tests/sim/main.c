@@ -132,7 +132,7 @@ static void calm(struct shop *shop)
 
 static bool learn_prices(struct shop *shop)
 {
-    for (int64_t end_us = world_now(shop->w) + HOUR_US; world_now(shop->w) < end_us; world_run(shop->w, SECOND_US / 4))
+    for (int64_t end_us = world_now(shop->w) + CALM_US; world_now(shop->w) < end_us; world_run(shop->w, SECOND_US / 4))
         if (judge_one(shop, "svc-order knows the prices of the catalogue"))
             return true;
     return false;
