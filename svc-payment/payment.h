@@ -72,6 +72,7 @@ int action_watch(struct txn *txn, const char *operation_id);
 
 /* --- snapshot.c: see struct snapshot_kind --- */
 
+int open_snapshot(struct txn *txn, const char *after, size_t max, struct event *ret_events, const char **ret_keys);
 int authorized_snapshot(struct txn *txn, const char *after, size_t max, struct event *ret_events,
                         const char **ret_keys);
 int captured_snapshot(struct txn *txn, const char *after, size_t max, struct event *ret_events, const char **ret_keys);

@@ -1,5 +1,6 @@
-/* The state of all payments told as events: what became of the authorize, what was captured, refunded and given up, as
- * far as it has happened. The last of them has the payment's version, those before it lower ones. */
+/* The state of all payments told as events: operations that failed or have no answer, as they are a matter for staff,
+ * and then what became of the authorize, what was captured, refunded and given up, as far as it has happened. The last
+ * of them has the payment's version, those before it lower ones. */
 #include "svc-payment/book.h"
 
 #include <errno.h>
@@ -47,6 +48,28 @@ static int snapshot(struct txn *txn, enum told what, const char *after, size_t m
         for (enum told later = what + 1; later < TOLD; later++)
             p.version -= is_told(&p, later);
         ret_keys[i] = p.payment_id;
+        r = payment_event(txn, operation_event(o.kind, o.state), &p, &o, &ret_events[i]);
+    }
+    return r < 0 ? r : (int)rows.n;
+}
+
+/* The authorize is told by its own row. */
+int open_snapshot(struct txn *txn, const char *after, size_t max, struct event *ret_events, const char **ret_keys)
+{
+    struct rows rows;
+    int r = txn_query(txn, &rows,
+                      "SELECT " PAYMENT_COLUMNS ", " OPERATION_COLUMNS " FROM payment_operation o "
+                      "JOIN payment p ON p.payment_id = o.payment_id WHERE o.operation_id > $1 "
+                      "AND ((o.kind IN (2, 4) AND o.state = 3) OR (o.kind <> 1 AND o.state = 5)) "
+                      "ORDER BY o.operation_id LIMIT $2",
+                      T(after ? after : ""), I(max));
+    for (size_t i = 0; r == 0 && i < rows.n; i++) {
+        struct payment p = payment_of(&rows, i);
+        struct operation o = operation_of(&rows, i, PAYMENT_COLUMN_COUNT);
+        for (enum told later = TOLD_AUTHORIZED; later < TOLD; later++)
+            p.version -= is_told(&p, later);
+        p.version -= (uint64_t)(p.operations - o.place);
+        ret_keys[i] = o.operation_id;
         r = payment_event(txn, operation_event(o.kind, o.state), &p, &o, &ret_events[i]);
     }
     return r < 0 ? r : (int)rows.n;

@@ -31,7 +31,7 @@ static const struct rpc_service ledger_rpc = {
 static const struct rpc_service *const serves[] = { &payment_rpc, &ledger_rpc, NULL };
 
 static const struct snapshot_kind snapshots[] = {
-    { authorized_snapshot }, { captured_snapshot }, { refunded_snapshot }, { voided_snapshot }, {},
+    { open_snapshot }, { authorized_snapshot }, { captured_snapshot }, { refunded_snapshot }, { voided_snapshot }, {},
 };
 
 const struct service_spec payment_service = {

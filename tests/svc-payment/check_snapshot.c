@@ -78,6 +78,10 @@ START_TEST(each_payment_is_told_as_far_as_it_has_come)
     const char *part = authorized(&s, "o3", "tok_ok"), *sold = authorized(&s, "o4", "tok_ok");
     const char *declined = authorize(&s, "o5", 1000, "tok_declined"),
                *acting = authorize(&s, "o6", 1000, "tok_3ds_never");
+    const char *unpaid = authorized(&s, "o8", "tok_capture_fails");
+    capture(&s, unpaid, "f8", 300);
+    capture(&s, unpaid, "f9", 700);
+    await_operation(&s, "f9-capture", OPERATION_STATE(DECLINED));
     void_order(&s, "o2");
     capture(&s, part, "f3", 300);
     capture(&s, sold, "f4", 1000);
@@ -103,6 +107,7 @@ START_TEST(each_payment_is_told_as_far_as_it_has_come)
     ck_assert_str_eq(story_of(&t, declined), "DECLINED");
     ck_assert_str_eq(story_of(&t, acting), "ACTION_REQUIRED");
     ck_assert_str_eq(story_of(&t, asked), "");
+    ck_assert_str_eq(story_of(&t, unpaid), "CAPTURE_FAILED CAPTURE_FAILED AUTHORIZED"); /* matters for staff */
     arena_finish(&t.arena);
     shop_close(&s);
 }
