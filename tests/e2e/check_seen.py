@@ -10,6 +10,7 @@ from client import Client, await_prices, await_true, new_id
 from whole_mesh import ROOT, Mesh
 
 PLACE = "oms.order.v1.OrderService/PlaceOrder"
+PARCEL = "oms.shipping.v1.FulfillmentService/"
 TAIL = "mesh.v1.LogService/Tail"
 CANARY = "Canary" + secrets.token_hex(8)
 ADMIN = {row[0]: int(row[2]) for row in map(str.split, open(ROOT / "dev" / "processes", encoding="utf-8"))
@@ -88,8 +89,17 @@ def mails():
     return [f for f in (MESH.dir / "mail").rglob("*") if f.is_file()]
 
 
+def pack(order_id):
+    """With the label, for which the carrier is told where to."""
+    parcel, = await_true("there is a parcel", lambda: CLIENT.call(PARCEL + "ListFulfillments", {"orderId": order_id},
+                                                                  "warehouse:will")["fulfillments"])
+    CLIENT.call(PARCEL + "PackFulfillment", {"requestId": new_id(), "fulfillmentId": parcel["fulfillmentId"],
+                                             "weightGrams": "700", "wait": True}, "warehouse:will")
+
+
 def a_person_is_told_of_in_few_tables_only():
     order = place()
+    pack(order["orderId"])
     again = CLIENT.call("oms.order.v1.OrderService/GetOrder", {"orderId": order["orderId"]}, "customer:wanda")["order"]
     assert again["shipTo"]["name"].startswith(CANARY), "she reads her own address"
     await_true("she is written to", lambda: any(f"{CANARY}@example.com" in f.read_text() for f in mails()))
