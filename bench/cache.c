@@ -5,16 +5,14 @@
 #include "svc-inventory/inventory.h"
 #include "tests/mesh/certs.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define AT_ONCE 64
 #define ROUND_S 0.25
 #define ALONE   500 /* calls one after the other, in each round */
 
-static char dir[300];
+static const char *dir;
 
 static const struct contender {
     const char *name, *cache; /* --cache */
@@ -174,30 +172,9 @@ static void compare(double seconds)
         exit(EXIT_FAILURE);
 }
 
-static void forget(void)
-{
-    char command[400];
-    snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-    if (system(command) != 0)
-        fprintf(stderr, "bench/cache: %s is left\n", dir);
-}
-
-static void interrupt(int number)
-{
-    exit(128 + number);
-}
-
 static void make_dir(void)
 {
-    const char *tmp = getenv("TMPDIR");
-    snprintf(dir, sizeof(dir), "%s/bench-cache-XXXXXX", tmp ? tmp : "/var/tmp");
-    if (!mkdtemp(dir)) {
-        perror(dir);
-        exit(EXIT_FAILURE);
-    }
-    atexit(forget);
-    signal(SIGINT, interrupt);
-    signal(SIGTERM, interrupt);
+    dir = machine_scratch("cache");
     certs_authority(dir, "ca");
     certs_issue(dir, "ca", "svc-inventory");
     certs_issue(dir, "ca", "gateway");

@@ -18,6 +18,38 @@ double machine_now_s(clockid_t clock)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* --- a directory --- */
+
+static char scratch[300];
+
+static void forget_scratch(void)
+{
+    char command[400];
+    snprintf(command, sizeof(command), "rm -rf '%s'", scratch);
+    if (system(command) != 0)
+        fprintf(stderr, "%s is left\n", scratch);
+}
+
+/* What was started ends with us. */
+static void interrupt(int number)
+{
+    exit(128 + number);
+}
+
+const char *machine_scratch(const char *name)
+{
+    const char *tmp = getenv("TMPDIR");
+    snprintf(scratch, sizeof(scratch), "%s/bench-%s-XXXXXX", tmp ? tmp : "/var/tmp", name);
+    if (!mkdtemp(scratch)) {
+        perror(scratch);
+        exit(EXIT_FAILURE);
+    }
+    atexit(forget_scratch);
+    signal(SIGINT, interrupt);
+    signal(SIGTERM, interrupt);
+    return scratch;
+}
+
 /* The mount with the longest prefix of the path. */
 void machine_print(const char *dir)
 {

@@ -11,6 +11,9 @@ void machine_print(const char *dir);
 /* How long it takes until one written page is on the disk: the median of 100, in a file of the directory. */
 double machine_sync_us(const char *dir);
 
+/* A directory of the benchmark's own below TMPDIR (/var/tmp), gone when the process ends, by a signal, too. Once. */
+const char *machine_scratch(const char *name);
+
 /* A port of loopback that nobody has now. */
 int machine_free_port(void);
 /* Of a process, from smaps_rollup: row "Rss:", "Private_Dirty:" …; pages that are its own alone. */

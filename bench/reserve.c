@@ -7,10 +7,8 @@
 #include "tests/mesh/certs.h"
 
 #include <grpc/grpc.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define ROUNDS   2 /* of everything in turn, so that what else the machine does weighs on all alike */
 #define PLENTY   1000000000
@@ -22,20 +20,7 @@
 #define HOT_SKU  "HOT"
 #define LAST_SKU "LAST"
 
-static char dir[300];
-
-static void forget(void)
-{
-    char command[400];
-    snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-    if (dir[0] && system(command) != 0)
-        fprintf(stderr, "bench/reserve: %s is left\n", dir);
-}
-
-static void interrupt(int number)
-{
-    exit(128 + number);
-}
+static const char *dir;
 
 /* --- what there is --- */
 
@@ -192,15 +177,7 @@ static void compare(const struct server *server, double seconds)
 
 static void make_dir(void)
 {
-    const char *tmp = getenv("TMPDIR");
-    char name[300];
-    snprintf(name, sizeof(name), "%s/bench-reserve-XXXXXX", tmp ? tmp : "/var/tmp");
-    if (!mkdtemp(name)) {
-        perror(name);
-        exit(EXIT_FAILURE);
-    }
-    memcpy(dir, name, sizeof(dir));
-    atexit(forget);
+    dir = machine_scratch("reserve");
     certs_authority(dir, "ca");
     certs_issue(dir, "ca", "svc-inventory");
     certs_issue(dir, "ca", "svc-order");
@@ -216,8 +193,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bench/reserve [--seconds N]\n");
         return 2;
     }
-    signal(SIGINT, interrupt);
-    signal(SIGTERM, interrupt);
     make_dir();
     machine_print(dir);
     printf("fdatasync of one page: %.0f us (median of 100); mutual TLS, one thread of load\n\n", machine_sync_us(dir));

@@ -6,12 +6,10 @@
 #include <grpc/byte_buffer.h>
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define CHANNELS   8
 #define STREAMS    16
@@ -19,7 +17,7 @@
 #define ROUND_S    0.25
 #define ALONE      2000 /* calls one after the other */
 
-static char dir[300];
+static const char *dir;
 
 /* --- the load --- */
 
@@ -255,31 +253,9 @@ static void compare(struct server *service, struct server *bare, double seconds)
         exit(EXIT_FAILURE);
 }
 
-static void forget(void)
-{
-    char command[400];
-    snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-    if (system(command) != 0)
-        fprintf(stderr, "bench/rpc: %s is left\n", dir);
-}
-
-/* What was started ends with us. */
-static void interrupt(int number)
-{
-    exit(128 + number);
-}
-
 static void make_dir(void)
 {
-    const char *tmp = getenv("TMPDIR");
-    snprintf(dir, sizeof(dir), "%s/bench-rpc-XXXXXX", tmp ? tmp : "/var/tmp");
-    if (!mkdtemp(dir)) {
-        perror(dir);
-        exit(EXIT_FAILURE);
-    }
-    atexit(forget);
-    signal(SIGINT, interrupt);
-    signal(SIGTERM, interrupt);
+    dir = machine_scratch("rpc");
     certs_authority(dir, "ca");
     certs_issue(dir, "ca", "svc-bench");
     certs_issue(dir, "ca", "gateway");
