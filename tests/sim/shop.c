@@ -68,7 +68,7 @@ bool shop_served(void *arg)
 {
     const struct shop *shop = arg;
 
-    if (shop->n_intentions < shop->wanted || shop->n_open > 0)
+    if ((shop->n_intentions < shop->wanted && !shop->closing) || shop->n_open > 0)
         return false;
     /* Warehouses never rest. */
     for (size_t i = 0; i < SHOP_CUSTOMERS + SHOP_STAFF; i++)

@@ -81,7 +81,8 @@ void shop_destroy(struct shop *shop);
 bool shop_load(struct shop *shop);
 /* Everybody starts. */
 void shop_open(struct shop *shop);
-/* Every order has been acknowledged or refused for good, and nobody waits for an answer. */
+/* Every order that was wanted has been acknowledged or refused for good, and once nobody begins anything new, nobody
+ * waits for an answer. */
 bool shop_served(void *shop);
 /* Something that must never happen. */
 void shop_violation(struct shop *shop, const char *format, ...) __attribute__((format(printf, 2, 3)));
