@@ -74,7 +74,8 @@ static int64_t pace(struct store *store, int64_t now_us)
 {
     int64_t pace_us = store->options.pace_us, burst_us = (BURST - 1) * pace_us;
     int64_t due_us = store->due_us > now_us ? store->due_us : now_us;
-    store->due_us = due_us + pace_us < now_us + burst_us + pace_us ? due_us + pace_us : now_us + burst_us + pace_us;
+    int64_t latest_us = now_us + burst_us; /* who hurried with a company owes no more than that */
+    store->due_us = (due_us < latest_us ? due_us : latest_us) + pace_us;
     return due_us - burst_us;
 }
 
