@@ -475,7 +475,7 @@ END_TEST
 
 /* --- not there --- */
 
-/* What is to be packed at the location, without so many of its first line; -1: without anything. */
+/* What is to be packed at the location, without so many of its first line; 0: all of it; -1: without anything. */
 static void pack_short(const char *order_id, const char *location_id, int64_t missing)
 {
     Oms__Shipping__V1__PackFulfillmentRequest *req =
@@ -487,7 +487,8 @@ static void pack_short(const char *order_id, const char *location_id, int64_t mi
             continue;
         req->fulfillment_id = f->fulfillment_id;
         req->missing = arena_alloc(&s.arena, f->n_lines * sizeof(*req->missing));
-        for (; req->n_missing < (missing < 0 ? f->n_lines : 1); req->n_missing++) {
+        size_t n = missing < 0 ? f->n_lines : missing > 0;
+        for (; req->n_missing < n; req->n_missing++) {
             const Oms__Shipping__V1__FulfillmentLine *line = f->lines[req->n_missing];
             Oms__Shipping__V1__PackFulfillmentRequest__Missing *each =
                 arena_message(&s.arena, &oms__shipping__v1__pack_fulfillment_request__missing__descriptor);
@@ -593,6 +594,31 @@ START_TEST(a_shortage_and_a_cancel_at_once_count_each_unit_once)
 }
 END_TEST
 
+/* The parcel of nothing stays, the other has left: nothing of what has left is released for it. */
+START_TEST(a_cancel_told_of_a_parcel_of_nothing_releases_nothing)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        open_shop(seed);
+        const char *id = place(&(struct basket){ "tok_ok", NULL, 7, 0, 1 })->order_id;
+        AWAIT(id, CONFIRMED, .fulfillment_state = SENT_(ALLOCATED));
+        CancelOrderRequest req = OMS__ORDER__V1__CANCEL_ORDER_REQUEST__INIT;
+        req.request_id = fresh(&s);
+        req.order_id = (char *)id;
+        pack_short(id, "L1", 0);
+        world_partition(s.world, s.order, s.shipping, 20 * SECOND);
+        pack_short(id, "L2", -1);
+        ship_all(id);
+        get(&s, &anna, "CancelOrder", &req);
+        AWAIT(id, COMPLETED, .fulfillment_state = SENT_(DELIVERED));
+        shop_settle(&s);
+        ck_assert_int_eq(NUMBER(&s, s.order, "SELECT SUM(shipped) FROM order_line WHERE stocked = 1"), 5);
+        ck_assert_int_eq(RESERVED, 0);
+        ck_assert_int_eq(ON_HAND, 100);
+        shop_close(&s);
+    }
+}
+END_TEST
+
 /* --- somebody else's --- */
 
 static const struct caller stranger = { ROLE_BIT(MESH__V1__ROLE__SERVICE), "svc-gifts" };
@@ -681,6 +707,6 @@ SUITE("life", 120, an_order_is_paid_when_it_ships_and_completed_when_it_is_there
       a_refund_that_is_refused_is_a_case_of_staff_until_it_was_made_another_way,
       what_staff_pay_back_meanwhile_is_not_asked_for_again, what_is_not_there_is_cancelled_and_never_captured,
       an_order_goes_on_without_a_parcel_of_which_nothing_is_there, an_order_of_which_nothing_is_there_is_cancelled,
-      a_shortage_and_a_cancel_at_once_count_each_unit_once,
+      a_shortage_and_a_cancel_at_once_count_each_unit_once, a_cancel_told_of_a_parcel_of_nothing_releases_nothing,
       a_parcel_that_svc_order_has_not_asked_for_is_none_of_the_orders,
       a_payment_that_svc_order_has_not_asked_for_is_none_of_the_orders)
