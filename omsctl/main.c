@@ -203,7 +203,8 @@ static const struct command commands[] = {
       "placed\n"
       "for the customer 'guest'. A second run places nothing twice.",
       run_order_import, order_import_flags, 0, 0 },
-    { "order get", "ORDER", "Shows one order with its lines.", run_order_get, NULL, 1, 1 },
+    { "order get", "ORDER | CHANNEL NUMBER", "Shows one order with its lines, by its id or its channel's own number.",
+      run_order_get, NULL, 1, 2 },
     { "order list", "", "Lists orders, newest first.", run_order_list, order_list_flags, 0, 0 },
     { "order watch", "ORDER", "Shows an order and every change of it, until its life has ended.", run_order_watch,
       order_watch_flags, 1, 1 },

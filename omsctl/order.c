@@ -77,7 +77,12 @@ void order_show_reply(struct ctl *ctl, const ProtobufCMessage *reply, const Orde
 int run_order_get(struct ctl *ctl)
 {
     Oms__Order__V1__GetOrderRequest request = OMS__ORDER__V1__GET_ORDER_REQUEST__INIT;
-    request.order_id = ctl->args[0];
+    if (ctl->n_args == 1) {
+        request.order_id = ctl->args[0];
+    } else {
+        request.channel = ctl->args[0];
+        request.external_id = ctl->args[1];
+    }
     Oms__Order__V1__GetOrderResponse *reply;
     int exit =
         ask(ctl, ORDER_METHOD("GetOrder"), &request.base, &oms__order__v1__get_order_response__descriptor, &reply);

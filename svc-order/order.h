@@ -23,7 +23,9 @@ rpc_unit import_orders;
 /* cancel.c */
 rpc_unit cancel_order, replay_cancel_order, settle_cancel_order;
 /* read.c */
-rpc_unit get_order, batch_get_orders, list_orders;
+rpc_unit get_order, batch_get_orders;
+/* list.c */
+rpc_unit list_orders;
 /* explain.c */
 rpc_unit explain_order, list_stuck_orders;
 

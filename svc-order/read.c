@@ -1,24 +1,12 @@
-/* Orders as they are read: one of them, or a page of them, newest first; a customer's own only, if a customer asks. */
-#include "svc-order/order.h"
+/* Orders as they are read: rows made into messages, and one order or some by their ids. */
+#include "svc-order/read.h"
 
 #include "mesh/base/money.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define PAGE_DEFAULT 50
-#define PAGE_LINES   2000 /* a page ends before more lines than that, so that its size is bounded */
-
-/* The same columns in the same order in every statement. */
-#define ORDER_COLUMNS \
-    "o.order_id, o.customer_id, o.state, o.currency, o.total_minor, o.lines, o.channel, o.external_id, o.placed_by, " \
-    "o.place_time_us, o.update_time_us, o.version, o.reject_reason, o.payment_state, o.fulfillment_state, " \
-    "o.payment_id, o.captured_minor, a.email, a.name, a.street1, a.street2, a.street3, a.street4, a.city, " \
-    "a.postal_code, a.country " \
-    "FROM sales_order o LEFT JOIN order_address a ON a.order_id = o.order_id "
-enum { COLUMN_CURRENCY = 3, COLUMN_LINES = 5, COLUMN_EMAIL = 17, COLUMN_ADDRESS = 18, COLUMN_STREET = 19, STREETS = 4 };
+enum { COLUMN_CURRENCY = 3, COLUMN_EMAIL = 17, COLUMN_ADDRESS = 18, COLUMN_STREET = 19, STREETS = 4 };
 
 static int read_address(struct txn *txn, const struct rows *rows, size_t row, Address **ret_address)
 {
@@ -62,7 +50,7 @@ static int read_head(struct txn *txn, const struct rows *rows, size_t row, Order
         .payment_id = (char *)row_text(rows, row, 15),
         .captured = money_to_wire(txn->arena, row_int(rows, row, 16), row_text(rows, row, COLUMN_CURRENCY)),
         .email = (char *)row_text(rows, row, COLUMN_EMAIL),
-        .lines = arena_alloc(txn->arena, row_int(rows, row, COLUMN_LINES) * sizeof(OrderLine *)),
+        .lines = arena_alloc(txn->arena, row_int(rows, row, ORDER_COLUMN_LINES) * sizeof(OrderLine *)),
     };
     if (!order->total || !order->captured || !order->etag || !order->lines)
         return -ENOMEM;
@@ -126,8 +114,7 @@ static int read_lines(struct txn *txn, Order *const *orders, size_t n)
     return 0;
 }
 
-/* The first n of the rows, without their lines. */
-static int read_heads(struct txn *txn, const struct rows *rows, size_t n, Order ***ret_orders)
+int orders_read_heads(struct txn *txn, const struct rows *rows, size_t n, Order ***ret_orders)
 {
     Order **orders = arena_alloc(txn->arena, n * sizeof(Order *));
     if (!orders)
@@ -142,24 +129,53 @@ static int read_heads(struct txn *txn, const struct rows *rows, size_t n, Order 
     return 0;
 }
 
-static int read_orders(struct txn *txn, const struct rows *rows, size_t n, Order ***ret_orders)
+int orders_read(struct txn *txn, const struct rows *rows, size_t n, Order ***ret_orders)
 {
-    int r = read_heads(txn, rows, n, ret_orders);
+    int r = orders_read_heads(txn, rows, n, ret_orders);
     return r < 0 ? r : read_lines(txn, *ret_orders, n);
+}
+
+/* Of at most one row. */
+static int read_first(struct txn *txn, const struct rows *rows, Order **ret_order)
+{
+    Order **orders;
+    int r = orders_read(txn, rows, rows->n, &orders);
+    if (r < 0)
+        return r;
+    *ret_order = rows->n ? orders[0] : NULL;
+    return 0;
 }
 
 int order_read(struct txn *txn, const char *order_id, const char *owner, Order **ret_order)
 {
     struct rows rows;
-    Order **orders;
     int r = txn_query(txn, &rows, "SELECT " ORDER_COLUMNS "WHERE o.order_id = $1 AND ($2 = '' OR o.customer_id = $2)",
                       T(order_id), T(owner));
-    if (r < 0)
-        return r;
-    r = read_orders(txn, &rows, rows.n, &orders);
-    if (r < 0)
-        return r;
-    *ret_order = rows.n ? orders[0] : NULL;
+    return r < 0 ? r : read_first(txn, &rows, ret_order);
+}
+
+static int read_external(struct txn *txn, const char *channel, const char *external_id, const char *owner,
+                         Order **ret_order)
+{
+    struct rows rows;
+    int r = txn_query(txn, &rows,
+                      "SELECT " ORDER_COLUMNS "WHERE o.channel = $1 AND o.external_id = $2 AND o.external_id <> '' "
+                      "AND ($3 = '' OR o.customer_id = $3)",
+                      T(channel), T(external_id), T(owner));
+    return r < 0 ? r : read_first(txn, &rows, ret_order);
+}
+
+static int check_name(struct rpc_call *call, const GetOrderRequest *req)
+{
+    bool by_id = req->order_id[0], external = req->external_id[0];
+    if (by_id && (external || req->channel[0]))
+        return rpc_fail_field(call, external ? "external_id" : "channel", "FIELD_UNEXPECTED",
+                              "the order is named by its order_id already");
+    if (!by_id && !external && req->channel[0])
+        return rpc_fail_field(call, "external_id", "FIELD_REQUIRED", "which order of the channel is meant?");
+    if (!by_id && !external)
+        return rpc_fail_field(call, "order_id", "FIELD_REQUIRED",
+                              "an order_id is needed, or an external_id and its channel");
     return 0;
 }
 
@@ -167,11 +183,15 @@ int get_order(struct rpc_call *call, struct txn *txn, const void *in, void *out)
 {
     const GetOrderRequest *req = in;
     GetOrderResponse *ret = out;
-    int r = order_read(txn, req->order_id, rpc_owner(call), &ret->order);
+    bool by_id = req->order_id[0];
+    int r = check_name(call, req);
+    if (r == 0)
+        r = by_id ? order_read(txn, req->order_id, rpc_owner(call), &ret->order)
+                  : read_external(txn, req->channel, req->external_id, rpc_owner(call), &ret->order);
     if (r < 0)
         return r;
     if (!ret->order)
-        return rpc_fail_missing(call, "order", req->order_id);
+        return rpc_fail_missing(call, "order", by_id ? req->order_id : req->external_id);
     return log_position_message(txn, &ret->position);
 }
 
@@ -190,94 +210,9 @@ int batch_get_orders(struct rpc_call *call, struct txn *txn, const void *in, voi
                            "WHERE o.order_id IN (SELECT order_id FROM wanted)",
                            req->n_order_ids, 1, ids);
     if (r == 0)
-        r = read_heads(txn, &rows, rows.n, &ret->orders);
+        r = orders_read_heads(txn, &rows, rows.n, &ret->orders);
     if (r < 0)
         return r;
     ret->n_orders = rows.n;
     return log_position_message(txn, &ret->position);
-}
-
-struct list {
-    const char *customer_id, *channel; /* "": any */
-    int64_t before_us;
-    const char *before_id;
-    size_t max;
-};
-
-/* Two statements, as each has an index of its own to walk. */
-static int query_list(struct txn *txn, const struct list *list, struct rows *ret_rows)
-{
-    if (list->customer_id[0] == '\0')
-        return txn_query(txn, ret_rows,
-                         "SELECT " ORDER_COLUMNS "WHERE (o.place_time_us, o.order_id) < ($1, $2) "
-                         "AND ($3 = '' OR o.channel = $3) ORDER BY o.place_time_us DESC, o.order_id DESC LIMIT $4",
-                         I(list->before_us), T(list->before_id), T(list->channel), I(list->max));
-    return txn_query(txn, ret_rows,
-                     "SELECT " ORDER_COLUMNS "WHERE o.customer_id = $5 AND (o.place_time_us, o.order_id) < ($1, $2) "
-                     "AND ($3 = '' OR o.channel = $3) ORDER BY o.place_time_us DESC, o.order_id DESC LIMIT $4",
-                     I(list->before_us), T(list->before_id), T(list->channel), I(list->max), T(list->customer_id));
-}
-
-/* How many of the rows make a page: as many as asked for, unless they have too many lines. */
-static size_t page_length(const struct rows *rows, size_t max)
-{
-    size_t n = 0;
-    int64_t lines = 0;
-    while (n < rows->n && n < max) {
-        lines += row_int(rows, n, COLUMN_LINES);
-        if (n && lines > PAGE_LINES)
-            break;
-        n++;
-    }
-    return n;
-}
-
-/* The query is what the page token holds for: a customer's own list is another one than staff's of all. */
-static int open_list(struct rpc_call *call, const ListOrdersRequest *req, struct list *list, const char **ret_query)
-{
-    list->customer_id = req->customer_id[0] ? req->customer_id : rpc_owner(call);
-    list->channel = req->channel;
-    list->before_us = INT64_MAX;
-    list->before_id = "";
-    list->max = req->page_size ? req->page_size : PAGE_DEFAULT;
-
-    const char *query = arena_printf(rpc_arena(call), "orders %s\n%s", list->customer_id, list->channel), *after[2];
-    if (!query)
-        return -ENOMEM;
-    int r = rpc_page_open(call, req->page_token, query, after, 2);
-    if (r < 0)
-        return r;
-    if (after[0] && after[1]) {
-        list->before_us = strtoll(after[0], NULL, 10);
-        list->before_id = after[1];
-    }
-    *ret_query = query;
-    return 0;
-}
-
-int list_orders(struct rpc_call *call, struct txn *txn, const void *in, void *out)
-{
-    ListOrdersResponse *ret = out;
-    struct list list;
-    const char *query = NULL;
-    int r = open_list(call, in, &list, &query);
-    if (r < 0)
-        return r;
-
-    struct rows rows;
-    size_t max = list.max++;
-    r = query_list(txn, &list, &rows);
-    if (r < 0)
-        return r;
-    size_t n = page_length(&rows, max);
-    r = read_orders(txn, &rows, n, &ret->orders);
-    if (r < 0)
-        return r;
-    ret->n_orders = n;
-    if (n == rows.n)
-        return 0;
-    const Order *last = ret->orders[n - 1];
-    const char *after[] = { arena_printf(txn->arena, "%lld", (long long)last->place_time_us), last->order_id };
-    ret->next_page_token = after[0] ? (char *)rpc_page_token(call, query, after, 2) : NULL;
-    return ret->next_page_token ? 0 : -ENOMEM;
 }

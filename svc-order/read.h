@@ -1,0 +1,19 @@
+/* How orders are read: the columns that every statement selects, in their order, and what makes messages of the rows.
+ *
+ * Messages are in the transaction's arena and point into the rows; functions return 0 or a negative errno. */
+#pragma once
+
+#include "svc-order/order.h"
+
+#define ORDER_COLUMNS \
+    "o.order_id, o.customer_id, o.state, o.currency, o.total_minor, o.lines, o.channel, o.external_id, o.placed_by, " \
+    "o.place_time_us, o.update_time_us, o.version, o.reject_reason, o.payment_state, o.fulfillment_state, " \
+    "o.payment_id, o.captured_minor, a.email, a.name, a.street1, a.street2, a.street3, a.street4, a.city, " \
+    "a.postal_code, a.country " \
+    "FROM sales_order o LEFT JOIN order_address a ON a.order_id = o.order_id "
+enum { ORDER_COLUMN_LINES = 5 };
+
+/* The first n of the rows, without their lines. */
+int orders_read_heads(struct txn *txn, const struct rows *rows, size_t n, Order ***ret_orders);
+/* With them. */
+int orders_read(struct txn *txn, const struct rows *rows, size_t n, Order ***ret_orders);
