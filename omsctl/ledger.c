@@ -29,23 +29,43 @@ int run_ledger_balance(struct ctl *ctl)
     return CTL_OK;
 }
 
+/* What it was booked for: an operation of a payment, or a document. */
+static const char *cause(struct arena *arena, const Oms__Payment__V1__LedgerEntry *entry)
+{
+    if (entry->document_id[0] == '\0')
+        return entry->operation_id;
+    return arena_printf(arena, "%s %s",
+                        text_enum(&oms__payment__v1__book_invoice_request__kind__descriptor, (int)entry->kind),
+                        entry->document_id);
+}
+
 /* A row for each posting; what they share stands in the first of them. */
 static void entry_rows(struct arena *arena, struct table *table, const ProtobufCMessage *item)
 {
     const Oms__Payment__V1__LedgerEntry *entry = (const Oms__Payment__V1__LedgerEntry *)item;
-    for (size_t i = 0; i < entry->n_postings; i++)
-        TABLE_ROW(table, i ? "" : entry->entry_id, i ? "" : text_time(arena, entry->time_us), i ? "" : entry->order_id,
-                  i ? "" : entry->operation_id, entry->postings[i]->account,
-                  text_money(arena, entry->postings[i]->amount));
+    for (size_t i = 0; i < entry->n_postings; i++) {
+        const Oms__Payment__V1__Posting *posting = entry->postings[i];
+        const char *quantity = posting->quantity ? text_number(arena, posting->quantity) : "";
+        if (i == 0)
+            TABLE_ROW(table, entry->entry_id, text_time(arena, entry->effective_time_us), entry->order_id,
+                      cause(arena, entry), entry->channel, entry->country, posting->account, posting->sku, quantity,
+                      text_money(arena, posting->amount));
+        else
+            TABLE_ROW(table, "", "", "", "", "", "", posting->account, posting->sku, quantity,
+                      text_money(arena, posting->amount));
+    }
 }
 
 int run_ledger_entries(struct ctl *ctl)
 {
-    static const char *const heads[] = { "ENTRY", "POSTED", "ORDER", "OPERATION", "ACCOUNT", ">AMOUNT", NULL };
+    static const char *const heads[] = { "ENTRY",   "EFFECTIVE", "ORDER", "FOR",     "CHANNEL", "COUNTRY",
+                                         "ACCOUNT", "SKU",       ">QTY",  ">AMOUNT", NULL };
     Oms__Payment__V1__ListLedgerEntriesRequest request = OMS__PAYMENT__V1__LIST_LEDGER_ENTRIES_REQUEST__INIT;
-    const char *order = cli_flag(ctl, "order");
+    const char *order = cli_flag(ctl, "order"), *document = cli_flag(ctl, "document");
     if (order)
         request.order_id = (char *)order;
+    if (document)
+        request.document_id = (char *)document;
     struct listing listing = { .pages = { .method = LEDGER_METHOD("ListLedgerEntries"),
                                           .request = &request.base,
                                           .reply = &oms__payment__v1__list_ledger_entries_response__descriptor,

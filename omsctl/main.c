@@ -155,6 +155,7 @@ static const struct flag ledger_balance_flags[] = {
 
 static const struct flag ledger_entries_flags[] = {
     { "order", "ID", NULL, "of this order only" },
+    { "document", "ID", NULL, "of this invoice only: an order that was carried out elsewhere, a credit memo" },
     { "limit", "N", NULL, "at most so many; 0: all; 100 if not given" },
     {},
 };

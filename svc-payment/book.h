@@ -80,6 +80,31 @@ int payment_event(struct txn *txn, int32_t type, const struct payment *payment, 
 
 /* --- ledger.c --- */
 
+/* Of one SKU within a posting, signed as the posting. */
+struct ledger_line {
+    const char *sku;
+    int64_t quantity, minor;
+};
+
+/* An entry to be written: two postings, whose sum is zero, and what one of them is made of. Texts are not NULL. */
+struct ledger_entry {
+    const char *entry_id, *order_id;
+    const char *payment_id, *operation_id; /* of an operation, else empty */
+    const char *document_id;               /* of an invoice, else empty */
+    int64_t kind, effective_us;            /* effective_us 0: when it is booked */
+    const char *customer_id, *country, *channel, *currency;
+    struct {
+        const char *account;
+        int64_t minor; /* debits are above zero */
+    } postings[2];
+    size_t lined; /* the posting that has the lines */
+    const struct ledger_line *lines;
+    size_t n_lines; /* 0: it is not told what it is made of */
+};
+/* Writes them and brings the balances up to date, in as many statements for one as for a hundred. -EBADMSG, and nothing
+ * is written: one does not add up. */
+int ledger_write(struct txn *txn, const struct ledger_entry *entries, size_t n);
+
 /* Books a capture or a refund; minor below zero takes it back. Of other kinds there is nothing to be booked. otherwise:
  * it was not by the processor. */
 int ledger_book(struct txn *txn, const struct payment *payment, const struct operation *operation, int64_t minor,

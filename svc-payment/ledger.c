@@ -1,6 +1,6 @@
-/* The books: double entry, written in the transaction of the operation that moved the money. An entry is never changed;
- * what turns out not to have been so is taken back by another. Balances are kept beside the postings, so that a trial
- * balance need not add them up. */
+/* The books: double entry, written in the transaction of what moved the money. An entry is never changed; what turns
+ * out not to have been so is taken back by another. Balances are kept beside the postings, so that a trial balance need
+ * not add them up. */
 #include "svc-payment/book.h"
 
 #include "mesh/base/id.h"
@@ -9,8 +9,148 @@
 #include <errno.h>
 #include <string.h>
 
-#define PAGE_DEFAULT 50
-#define POSTINGS     2 /* of an entry */
+#define POSTINGS 2 /* of an entry */
+
+/* --- writing --- */
+
+static bool adds_up(const struct ledger_entry *e)
+{
+    int64_t lines_minor = 0;
+    for (size_t i = 0; i < e->n_lines; i++)
+        if (money_add(lines_minor, e->lines[i].minor, &lines_minor) < 0)
+            return false;
+    if (e->n_lines > 0 && lines_minor != e->postings[e->lined].minor)
+        return false;
+    return e->postings[0].minor == -e->postings[1].minor;
+}
+
+static int write_entries(struct txn *txn, const struct ledger_entry *entries, size_t n)
+{
+    enum { COLUMNS = 12 };
+    struct value *values = arena_alloc(txn->arena, n * COLUMNS * sizeof(*values));
+    if (!values)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        const struct ledger_entry *e = &entries[i];
+        const struct value row[COLUMNS] = {
+            T(e->entry_id),    T(e->order_id),    T(e->payment_id), T(e->operation_id),
+            I(txn->now_us),    T(e->document_id), I(e->kind),       I(e->effective_us),
+            T(e->customer_id), T(e->country),     T(e->channel),    I(e->n_lines),
+        };
+        memcpy(values + i * COLUMNS, row, sizeof(row));
+    }
+    return txn_post_many(txn,
+                         "INSERT INTO ledger_entry (entry_id, order_id, payment_id, operation_id, time_us, "
+                         "document_id, kind, effective_us, customer_id, country, channel, lines) "
+                         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                         n, COLUMNS, values);
+}
+
+static int write_postings(struct txn *txn, const struct ledger_entry *entries, size_t n)
+{
+    enum { COLUMNS = 4 };
+    struct value *values = arena_alloc(txn->arena, n * POSTINGS * COLUMNS * sizeof(*values));
+    if (!values)
+        return -ENOMEM;
+    for (size_t i = 0; i < n * POSTINGS; i++) {
+        const struct ledger_entry *e = &entries[i / POSTINGS];
+        const struct value row[COLUMNS] = { T(e->entry_id), T(e->postings[i % POSTINGS].account), T(e->currency),
+                                            I(e->postings[i % POSTINGS].minor) };
+        memcpy(values + i * COLUMNS, row, sizeof(row));
+    }
+    return txn_post_many(txn, "INSERT INTO ledger_posting (entry_id, account, currency, minor) VALUES ($1, $2, $3, $4)",
+                         n * POSTINGS, COLUMNS, values);
+}
+
+static int write_lines(struct txn *txn, const struct ledger_entry *entries, size_t n)
+{
+    enum { COLUMNS = 5 };
+    size_t n_lines = 0, at = 0;
+    for (size_t i = 0; i < n; i++)
+        n_lines += entries[i].n_lines;
+    if (n_lines == 0)
+        return 0;
+    struct value *values = arena_alloc(txn->arena, n_lines * COLUMNS * sizeof(*values));
+    if (!values)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        const struct ledger_entry *e = &entries[i];
+        for (size_t l = 0; l < e->n_lines; l++) {
+            const struct value row[COLUMNS] = { T(e->entry_id), T(e->postings[e->lined].account), T(e->lines[l].sku),
+                                                I(e->lines[l].quantity), I(e->lines[l].minor) };
+            memcpy(values + at++ * COLUMNS, row, sizeof(row));
+        }
+    }
+    return txn_post_many(txn,
+                         "INSERT INTO ledger_line (entry_id, account, sku, quantity, minor) "
+                         "VALUES ($1, $2, $3, $4, $5)",
+                         n_lines, COLUMNS, values);
+}
+
+/* Of one account in one currency. */
+struct change {
+    const char *account, *currency;
+    int64_t minor, entries;
+};
+
+static int add_change(struct change *changes, size_t *n, const struct change *more)
+{
+    size_t i = 0;
+    while (i < *n &&
+           (strcmp(changes[i].account, more->account) != 0 || strcmp(changes[i].currency, more->currency) != 0))
+        i++;
+    if (i == *n)
+        changes[(*n)++] = (struct change){ more->account, more->currency, 0, 0 };
+    changes[i].entries += more->entries;
+    return money_add(changes[i].minor, more->minor, &changes[i].minor);
+}
+
+static int write_balances(struct txn *txn, const struct ledger_entry *entries, size_t n)
+{
+    enum { COLUMNS = 4 };
+    size_t n_changes = 0;
+    struct change *changes = arena_alloc(txn->arena, n * POSTINGS * sizeof(*changes));
+    struct value *values = arena_alloc(txn->arena, n * POSTINGS * COLUMNS * sizeof(*values));
+    if (!changes || !values)
+        return -ENOMEM;
+    for (size_t i = 0; i < n * POSTINGS; i++) {
+        const struct ledger_entry *e = &entries[i / POSTINGS];
+        const struct change more = { e->postings[i % POSTINGS].account, e->currency, e->postings[i % POSTINGS].minor,
+                                     1 };
+        int r = add_change(changes, &n_changes, &more);
+        if (r < 0)
+            return r;
+    }
+    for (size_t i = 0; i < n_changes; i++) {
+        const struct value row[COLUMNS] = { T(changes[i].account), T(changes[i].currency), I(changes[i].minor),
+                                            I(changes[i].entries) };
+        memcpy(values + i * COLUMNS, row, sizeof(row));
+    }
+    return txn_post_many(txn,
+                         "INSERT INTO ledger_balance (account, currency, minor, entries) VALUES ($1, $2, $3, $4) "
+                         "ON CONFLICT (account, currency) DO UPDATE SET minor = ledger_balance.minor + excluded.minor, "
+                         "entries = ledger_balance.entries + excluded.entries",
+                         n_changes, COLUMNS, values);
+}
+
+int ledger_write(struct txn *txn, const struct ledger_entry *entries, size_t n)
+{
+    static int (*const parts[])(struct txn * txn, const struct ledger_entry *entries, size_t n) = {
+        write_entries,
+        write_postings,
+        write_lines,
+        write_balances,
+    };
+    int r = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!adds_up(&entries[i]))
+            return -EBADMSG;
+    for (size_t i = 0; r == 0 && i < sizeof(parts) / sizeof(parts[0]); i++)
+        r = parts[i](txn, entries, n);
+    return r;
+}
+
+/* --- operations of payments --- */
 
 static const struct {
     const char *debit, *credit;
@@ -18,8 +158,6 @@ static const struct {
     [CAPTURE] = { "PROCESSOR_RECEIVABLE", "SALES" },
     [REFUND] = { "REFUNDS", "PROCESSOR_RECEIVABLE" },
 };
-
-/* --- booking --- */
 
 int ledger_book(struct txn *txn, const struct payment *p, const struct operation *o, int64_t minor, bool otherwise)
 {
@@ -29,23 +167,19 @@ int ledger_book(struct txn *txn, const struct payment *p, const struct operation
     if (!debit)
         return 0;
     id_make(store_port(txn->store), "led", id);
-    int r = txn_post(txn,
-                     "INSERT INTO ledger_entry (entry_id, order_id, payment_id, operation_id, time_us) "
-                     "VALUES ($1, $2, $3, $4, $5)",
-                     T(id), T(p->order_id), T(p->payment_id), T(o->operation_id), I(txn->now_us));
-    if (r < 0)
-        return r;
-    r = txn_post(txn,
-                 "INSERT INTO ledger_posting (entry_id, account, currency, minor) "
-                 "VALUES ($1, $2, $3, $4), ($1, $5, $3, $6)",
-                 T(id), T(debit), T(p->currency), I(minor), T(credit), I(-minor));
-    if (r < 0)
-        return r;
-    return txn_post(txn,
-                    "INSERT INTO ledger_balance (account, currency, minor, entries) "
-                    "VALUES ($1, $2, $3, 1), ($4, $2, $5, 1) ON CONFLICT (account, currency) DO UPDATE SET "
-                    "minor = ledger_balance.minor + excluded.minor, entries = ledger_balance.entries + 1",
-                    T(debit), T(p->currency), I(minor), T(credit), I(-minor));
+    const struct ledger_entry entry = {
+        .entry_id = id,
+        .order_id = p->order_id,
+        .payment_id = p->payment_id,
+        .operation_id = o->operation_id,
+        .document_id = "",
+        .customer_id = p->customer_id,
+        .country = "",
+        .channel = "",
+        .currency = p->currency,
+        .postings = { { debit, minor }, { credit, -minor } },
+    };
+    return ledger_write(txn, &entry, 1);
 }
 
 /* --- the trial balance --- */
@@ -104,99 +238,4 @@ int get_trial_balance(struct rpc_call *call, struct txn *txn, const void *in, vo
         return rpc_fail_field(call, "currency_code", "CURRENCY_UNKNOWN", "no currency of ISO 4217");
     int r = read_balances(txn, req->currency_code, out);
     return r < 0 ? r : read_sums(txn, req->currency_code, out);
-}
-
-/* --- entries --- */
-
-/* Two statements, as each has an index of its own to walk. */
-static int query_entries(struct txn *txn, const char *order_id, const char *after, size_t max, struct rows *ret_rows)
-{
-    if (order_id[0] == '\0')
-        return txn_query(txn, ret_rows,
-                         "SELECT entry_id, order_id, payment_id, operation_id, time_us FROM ledger_entry "
-                         "WHERE entry_id > $1 ORDER BY entry_id LIMIT $2",
-                         T(after), I(max));
-    return txn_query(txn, ret_rows,
-                     "SELECT entry_id, order_id, payment_id, operation_id, time_us FROM ledger_entry "
-                     "WHERE order_id = $3 AND entry_id > $1 ORDER BY entry_id LIMIT $2",
-                     T(after), I(max), T(order_id));
-}
-
-static int add_posting(struct txn *txn, const struct rows *rows, size_t row, LedgerEntry *entry)
-{
-    Posting *posting = arena_message(txn->arena, &oms__payment__v1__posting__descriptor);
-    if (!posting || entry->n_postings == POSTINGS)
-        return posting ? -EBADMSG : -ENOMEM;
-    posting->account = (char *)row_text(rows, row, 1);
-    posting->amount = money_to_wire(txn->arena, row_int(rows, row, 3), row_text(rows, row, 2));
-    entry->postings[entry->n_postings++] = posting;
-    return posting->amount ? 0 : -ENOMEM;
-}
-
-/* Each entry's postings come together, and the entries as they were asked for. */
-static int read_postings(struct txn *txn, LedgerEntry *const *entries, size_t n)
-{
-    struct value *ids = arena_alloc(txn->arena, n * sizeof(*ids));
-    if (!ids)
-        return -ENOMEM;
-    for (size_t i = 0; i < n; i++)
-        ids[i] = T(entries[i]->entry_id);
-    struct rows rows;
-    int r = txn_query_many(txn, &rows,
-                           "WITH wanted (entry_id) AS (VALUES (CAST($1 AS TEXT))) "
-                           "SELECT p.entry_id, p.account, p.currency, p.minor FROM wanted "
-                           "JOIN ledger_posting p ON p.entry_id = wanted.entry_id ORDER BY p.entry_id, p.minor DESC",
-                           n, 1, ids);
-    for (size_t i = 0, e = 0; r == 0 && i < rows.n; i++) {
-        while (e < n && strcmp(entries[e]->entry_id, row_text(&rows, i, 0)) != 0)
-            e++;
-        r = e < n ? add_posting(txn, &rows, i, entries[e]) : -EBADMSG;
-    }
-    return r;
-}
-
-static int read_entries(struct txn *txn, const struct rows *rows, size_t n, LedgerEntry ***ret_entries)
-{
-    LedgerEntry **entries = arena_alloc(txn->arena, n * sizeof(LedgerEntry *));
-    if (!entries)
-        return -ENOMEM;
-    for (size_t i = 0; i < n; i++) {
-        entries[i] = arena_message(txn->arena, &oms__payment__v1__ledger_entry__descriptor);
-        int r = entries[i] ? row_message(rows, i, &entries[i]->base) : -ENOMEM;
-        if (r < 0)
-            return r;
-        entries[i]->postings = arena_alloc(txn->arena, POSTINGS * sizeof(Posting *));
-        if (!entries[i]->postings)
-            return -ENOMEM;
-    }
-    *ret_entries = entries;
-    return read_postings(txn, entries, n);
-}
-
-int list_ledger_entries(struct rpc_call *call, struct txn *txn, const void *in, void *out)
-{
-    const ListLedgerEntriesRequest *req = in;
-    ListLedgerEntriesResponse *ret = out;
-    size_t max = req->page_size ? (size_t)req->page_size : PAGE_DEFAULT;
-    const char *query = arena_printf(rpc_arena(call), "entries %s", req->order_id), *after;
-    if (!query)
-        return -ENOMEM;
-    int r = rpc_page_open(call, req->page_token, query, &after, 1);
-    if (r < 0)
-        return r;
-
-    struct rows rows;
-    r = query_entries(txn, req->order_id, after ? after : "", max + 1, &rows);
-    if (r < 0)
-        return r;
-    size_t n = rows.n > max ? max : rows.n;
-    r = read_entries(txn, &rows, n, &ret->entries);
-    if (r < 0)
-        return r;
-    ret->n_entries = n;
-    if (n == rows.n)
-        return 0;
-    const char *last = ret->entries[n - 1]->entry_id;
-    ret->next_page_token = (char *)rpc_page_token(call, query, &last, 1);
-    return ret->next_page_token ? 0 : -ENOMEM;
 }

@@ -29,6 +29,8 @@ rpc_unit capture_payment, void_payment, refund_payment, resolve_operation;
 rpc_unit get_payment, list_payments;
 /* ledger.c */
 rpc_unit get_trial_balance, list_ledger_entries;
+/* invoices.c */
+rpc_batch book_invoices;
 
 /* --- payments.c: 0, or what the handler returns --- */
 

@@ -72,5 +72,23 @@ const struct migration payment_migrations[] = {
       "    entries {int} NOT NULL,\n"
       "    PRIMARY KEY (account, currency)\n"
       ") {clustered}" },
+    { 3, "invoices",
+      "ALTER TABLE ledger_entry ADD COLUMN document_id {text} NOT NULL DEFAULT '';\n" /* empty: an operation */
+      "ALTER TABLE ledger_entry ADD COLUMN kind {int} NOT NULL DEFAULT 0;\n"
+      "ALTER TABLE ledger_entry ADD COLUMN effective_us {int} NOT NULL DEFAULT 0;\n" /* 0: when it was booked */
+      "ALTER TABLE ledger_entry ADD COLUMN customer_id {text} NOT NULL DEFAULT '';\n"
+      "ALTER TABLE ledger_entry ADD COLUMN country {text} NOT NULL DEFAULT '';\n"
+      "ALTER TABLE ledger_entry ADD COLUMN channel {text} NOT NULL DEFAULT '';\n"
+      "ALTER TABLE ledger_entry ADD COLUMN lines {int} NOT NULL DEFAULT 0;\n"
+      "CREATE UNIQUE INDEX ledger_entry_of_document ON ledger_entry (document_id, kind) WHERE document_id <> '';\n"
+      /* What a posting is made of, if it is told; an entry goes on having two, which the release before reads. */
+      "CREATE TABLE ledger_line (\n"
+      "    entry_id {text} NOT NULL REFERENCES ledger_entry (entry_id),\n"
+      "    account {text} NOT NULL,\n"
+      "    sku {text} NOT NULL,\n"
+      "    quantity {int} NOT NULL CHECK (quantity > 0),\n"
+      "    minor {int} NOT NULL,\n"
+      "    PRIMARY KEY (entry_id, account, sku)\n"
+      ") {clustered}" },
     {}
 };

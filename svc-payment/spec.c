@@ -18,6 +18,7 @@ static const struct rpc_service payment_rpc = {
 };
 
 static const struct rpc_method ledger_methods[] = {
+    { "BookInvoice", .batch = book_invoices },
     { "GetTrialBalance", .unit = get_trial_balance },
     { "ListLedgerEntries", .unit = list_ledger_entries },
     {},

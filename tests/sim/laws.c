@@ -109,12 +109,18 @@ const struct law laws[] = {
     { ALWAYS, "an order has one payment", "SELECT order_id FROM p.payment GROUP BY order_id HAVING count(*) > 1" },
     { ALWAYS, "every entry of the ledger sums to nothing",
       "SELECT entry_id FROM p.ledger_posting GROUP BY entry_id HAVING sum(minor) <> 0" },
+    { ALWAYS, "what a posting is made of is what is posted",
+      "SELECT entry_id FROM p.ledger_posting JOIN p.ledger_line l USING (entry_id, account) GROUP BY entry_id, account "
+      "HAVING sum(l.minor) <> max(ledger_posting.minor)" },
+    { ALWAYS, "a document is booked once of each kind",
+      "SELECT document_id FROM p.ledger_entry WHERE document_id <> '' GROUP BY document_id, kind HAVING count(*) > 1" },
     { ALWAYS, "a balance is the sum of its postings",
       "SELECT account FROM p.ledger_balance b FULL JOIN (SELECT account, currency, sum(minor) minor FROM "
       "p.ledger_posting GROUP BY account, currency) s USING (account, currency) WHERE b.minor IS NOT s.minor" },
-    { AT_REST, "sales and refunds in the ledger are what the processor captured and refunded",
+    { AT_REST, "sales and refunds of payments in the ledger are what the processor captured and refunded",
       "SELECT coalesce(sum(iif(account = 'SALES', -minor, 0)), 0) s, coalesce(sum(iif(account = 'REFUNDS', minor, 0)), "
-      "0) r FROM p.ledger_balance HAVING (s, r) IS NOT (SELECT coalesce(sum(iif(kind = 'capture', minor, 0)), 0), "
+      "0) r FROM p.ledger_posting JOIN p.ledger_entry USING (entry_id) WHERE document_id = '' HAVING (s, r) IS NOT "
+      "(SELECT coalesce(sum(iif(kind = 'capture', minor, 0)), 0), "
       "coalesce(sum(iif(kind = 'refund', minor, 0)), 0) FROM charge WHERE status = 'succeeded')" },
 
     /* parcels, by the carrier's own book */

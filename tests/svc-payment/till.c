@@ -262,6 +262,16 @@ void ck_ledger(struct shop *s)
                             "(SELECT entry_id FROM ledger_posting)"),
                      0);
     ck_assert_int_eq(NUMBER(s, s->payment,
+                            "SELECT COUNT(*) FROM ledger_entry e WHERE (lines, lines > 0) <> "
+                            "(SELECT COUNT(*), COUNT(DISTINCT account) FROM ledger_line l "
+                            "WHERE l.entry_id = e.entry_id)"),
+                     0);
+    ck_assert_int_eq(NUMBER(s, s->payment,
+                            "SELECT COUNT(*) FROM (SELECT entry_id, account, SUM(minor) AS minor FROM ledger_line "
+                            "GROUP BY entry_id, account) l LEFT JOIN ledger_posting p ON p.entry_id = l.entry_id "
+                            "AND p.account = l.account WHERE p.minor IS NOT l.minor"),
+                     0);
+    ck_assert_int_eq(NUMBER(s, s->payment,
                             "SELECT COUNT(*) FROM ledger_balance b WHERE (minor, entries) <> "
                             "(SELECT SUM(minor), COUNT(*) FROM ledger_posting p "
                             "WHERE p.account = b.account AND p.currency = b.currency)"),
