@@ -8,6 +8,7 @@ typedef Oms__Catalog__V1__Product Product;
 typedef Oms__Catalog__V1__Variant Variant;
 typedef Oms__Inventory__V1__Location Location;
 typedef Oms__Inventory__V1__Stock Stock;
+typedef Oms__Inventory__V1__Movement Movement;
 typedef Oms__Inventory__V1__VerifyInventoryResponse VerifyInventoryResponse;
 typedef Oms__Inventory__V1__VerifyInventoryResponse__Divergence Divergence;
 typedef Oms__Notify__V1__Case Case;

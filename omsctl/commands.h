@@ -12,6 +12,7 @@ int run_stock_list(struct ctl *ctl);
 int run_stock_adjust(struct ctl *ctl);
 int run_stock_availability(struct ctl *ctl);
 int run_stock_locations(struct ctl *ctl);
+int run_stock_movements(struct ctl *ctl);
 int run_stock_verify(struct ctl *ctl);
 
 int run_order_place(struct ctl *ctl);

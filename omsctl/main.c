@@ -25,6 +25,14 @@ static const struct flag stock_list_flags[] = {
     {},
 };
 
+static const struct flag stock_movements_flags[] = {
+    { "sku", "SKU", NULL, "of this SKU only" },
+    { "location", "ID", NULL, "at this location only" },
+    { "document", "ID", NULL, "what left or came for this order or credit memo only" },
+    { "limit", "N", NULL, "at most so many; 0: all; 100 if not given" },
+    {},
+};
+
 static const struct flag stock_verify_flags[] = {
     { "repair", NULL, NULL, "write anew what is derived" },
     {},
@@ -223,6 +231,8 @@ static const struct command commands[] = {
       run_stock_adjust, stock_adjust_flags, 3, 3 },
     { "stock availability", "SKU…", "Shows what may still be sold of each SKU.", run_stock_availability, NULL, 1, 500 },
     { "stock locations", "", "Lists stock locations.", run_stock_locations, NULL, 0, 0 },
+    { "stock movements", "", "Lists what has changed the stock: shelf by shelf, the latest first.", run_stock_movements,
+      stock_movements_flags, 0, 0 },
     { "stock verify", "[--repair]",
       "Compares journal, stock, reservations, availability and cache.\n\n"
       "With --repair availability and cache are written anew where they are wrong; the rest a person has to see to.",

@@ -1,4 +1,4 @@
-/* stock list, adjust, availability, locations, verify: what is there. */
+/* stock list, adjust, availability, locations, movements, verify: what is there. */
 #include "omsctl/api_names.h"
 #include "omsctl/ask.h"
 #include "omsctl/commands.h"
@@ -108,6 +108,37 @@ int run_stock_locations(struct ctl *ctl)
                   text_number(&ctl->arena, reply->locations[i]->priority));
     table_show(table, "no locations");
     return CTL_OK;
+}
+
+static void movement_row(struct arena *arena, struct table *table, const ProtobufCMessage *item)
+{
+    const Movement *m = (const Movement *)item;
+    TABLE_ROW(table, m->sku, m->location_id, text_number(arena, (int64_t)m->version), text_number(arena, m->on_hand),
+              text_number(arena, m->reserved), m->reason, m->document_id[0] ? m->document_id : m->ref,
+              text_time(arena, m->effective_time_us), text_time(arena, m->time_us));
+}
+
+int run_stock_movements(struct ctl *ctl)
+{
+    static const char *const heads[] = { "SKU",    "LOCATION", ">VERSION", ">ON HAND", ">RESERVED",
+                                         "REASON", "FOR",      "HAPPENED", "BOOKED",   NULL };
+    Oms__Inventory__V1__ListMovementsRequest request = OMS__INVENTORY__V1__LIST_MOVEMENTS_REQUEST__INIT;
+    const char *sku = cli_flag(ctl, "sku"), *location = cli_flag(ctl, "location"),
+               *document = cli_flag(ctl, "document");
+    if (sku)
+        request.sku = (char *)sku;
+    if (location)
+        request.location_id = (char *)location;
+    if (document)
+        request.document_id = (char *)document;
+    struct listing listing = { .pages = { .method = INVENTORY_METHOD("ListMovements"),
+                                          .request = &request.base,
+                                          .reply = &oms__inventory__v1__list_movements_response__descriptor,
+                                          .items = "movements" },
+                               .heads = heads,
+                               .row = movement_row,
+                               .nothing = "nothing has moved" };
+    return ask_listing(ctl, &listing);
 }
 
 /* What all pages together have told. */

@@ -10,6 +10,25 @@
 
 #define APART_BUDGET (64 * 1024 * 1024) /* bytes */
 
+static int compare_portions(const void *a, const void *b)
+{
+    const struct portion *x = a, *y = b;
+    return strcmp(x->sku, y->sku);
+}
+
+size_t portions_add_up(struct portion *portions, size_t n)
+{
+    size_t kept = 0;
+    qsort(portions, n, sizeof(*portions), compare_portions);
+    for (size_t i = 0; i < n; i++) {
+        if (kept && strcmp(portions[kept - 1].sku, portions[i].sku) == 0)
+            portions[kept - 1].quantity += portions[i].quantity;
+        else
+            portions[kept++] = portions[i];
+    }
+    return kept;
+}
+
 static int compare_skus(const void *a, const void *b)
 {
     const struct sku_stock *x = a, *y = b;
@@ -115,10 +134,11 @@ int book_add_shelf(struct book *book, struct sku_stock *sku, const char *locatio
     if (!shelves)
         return -ENOMEM;
     if (sku->n_shelves)
-        memcpy(shelves, sku->shelves, sku->n_shelves * sizeof(*shelves));
-    shelves[sku->n_shelves].location_id = location_id;
+        memcpy(shelves + 1, sku->shelves, sku->n_shelves * sizeof(*shelves));
+    shelves->location_id = location_id;
     sku->shelves = shelves;
-    *ret_shelf = &shelves[sku->n_shelves++];
+    sku->n_shelves++;
+    *ret_shelf = shelves;
     return 0;
 }
 
@@ -136,7 +156,7 @@ static int grow_movements(struct book *book)
 }
 
 int book_move(struct book *book, struct sku_stock *sku, struct shelf *shelf, int64_t on_hand, int64_t reserved,
-              const char *reason, const char *ref)
+              const struct cause *cause)
 {
     int r = book->n_movements < book->max_movements ? 0 : grow_movements(book);
     if (r < 0)
@@ -153,8 +173,7 @@ int book_move(struct book *book, struct sku_stock *sku, struct shelf *shelf, int
         .version = shelf->version,
         .on_hand = on_hand,
         .reserved = reserved,
-        .reason = reason,
-        .ref = ref,
+        .cause = cause,
     };
     return 0;
 }
@@ -187,21 +206,29 @@ static int write_shelves(struct book *book)
 
 static int write_movements(struct book *book)
 {
-    enum { COLUMNS = 8 };
+    enum { COLUMNS = 10 };
     struct value *values = arena_alloc(book->txn->arena, book->n_movements * COLUMNS * sizeof(*values));
     if (!values)
         return -ENOMEM;
     for (size_t i = 0; i < book->n_movements; i++) {
         const struct movement *m = &book->movements[i];
         const struct value row[COLUMNS] = {
-            T(m->sku),      T(m->location_id), I(m->version), I(m->on_hand),
-            I(m->reserved), T(m->reason),      T(m->ref),     I(book->txn->now_us),
+            T(m->sku),
+            T(m->location_id),
+            I(m->version),
+            I(m->on_hand),
+            I(m->reserved),
+            T(m->cause->reason),
+            T(m->cause->ref),
+            I(book->txn->now_us),
+            T(m->cause->document_id),
+            I(m->cause->effective_us),
         };
         memcpy(values + i * COLUMNS, row, sizeof(row));
     }
     return txn_post_many(book->txn,
-                         "INSERT INTO movement (sku, location_id, version, on_hand, reserved, reason, ref, time_us) "
-                         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                         "INSERT INTO movement (sku, location_id, version, on_hand, reserved, reason, ref, time_us, "
+                         "document_id, effective_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
                          book->n_movements, COLUMNS, values);
 }
 

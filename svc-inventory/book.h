@@ -25,11 +25,18 @@ struct sku_stock {
     size_t n_shelves;
 };
 
+/* Why a shelf changes. */
+struct cause {
+    const char *reason, *ref;
+    const char *document_id; /* for which goods have left or come; "": none */
+    int64_t effective_us;    /* when it happened; 0: now */
+};
+
 struct movement {
     const char *sku, *location_id;
     uint64_t version;
     int64_t on_hand, reserved;
-    const char *reason, *ref;
+    const struct cause *cause;
 };
 
 struct book {
@@ -40,16 +47,25 @@ struct book {
     size_t n_movements, max_movements;
 };
 
+/* So much of a SKU. */
+struct portion {
+    const char *sku;
+    int64_t quantity;
+};
+/* Sorts them and adds up those of one SKU; how many that leaves. */
+size_t portions_add_up(struct portion *portions, size_t n);
+
 /* skus in any order, also repeatedly; they must outlive the book. */
 int book_open(struct txn *txn, const char *const *skus, size_t n, struct book *ret_book);
 /* A SKU that the book was opened for. */
 struct sku_stock *book_find(const struct book *book, const char *sku);
 /* NULL: nothing of it was ever there. */
 struct shelf *book_shelf(const struct sku_stock *sku, const char *location_id);
+/* It is the first of the SKU's shelves from then on. */
 int book_add_shelf(struct book *book, struct sku_stock *sku, const char *location_id, struct shelf **ret_shelf);
-/* The caller has seen to 0 ≤ reserved ≤ on_hand ≤ STOCK_MAX. */
+/* The caller has seen to 0 ≤ reserved ≤ on_hand ≤ STOCK_MAX. The cause must outlive the book. */
 int book_move(struct book *book, struct sku_stock *sku, struct shelf *shelf, int64_t on_hand, int64_t reserved,
-              const char *reason, const char *ref);
+              const struct cause *cause);
 int book_close(struct book *book);
 
 /* Runs with an arena of its own, up to 64 MiB: what the requests of many need is not one caller's budget. Replies must

@@ -150,12 +150,17 @@ bool holding_open(const struct holding *holding)
 int holding_take(struct holdings *holdings, struct holding *holding, enum taking why)
 {
     struct book *book = &holdings->book;
+    struct cause *cause = arena_alloc(holdings->txn->arena, sizeof(*cause));
+    if (!cause)
+        return -ENOMEM;
+    *cause =
+        (struct cause){ takings[why].reason, holding->reservation_id, takings[why].leaves ? holding->order_id : "", 0 };
     for (struct held_line *line = holding->lines; line < holding->lines + holding->n_lines; line++) {
         if (line->asked == 0)
             continue;
         struct sku_stock *sku = book_find(book, line->sku);
         int r = book_move(book, sku, book_shelf(sku, line->location_id), takings[why].leaves ? -line->asked : 0,
-                          -line->asked, takings[why].reason, holding->reservation_id);
+                          -line->asked, cause);
         if (r < 0)
             return r;
         line->held -= line->asked;

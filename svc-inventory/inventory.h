@@ -37,11 +37,16 @@ struct inventory {
 /* --- the methods of InventoryService (spec.c has their table) --- */
 
 /* stock.c */
+int check_reason(struct rpc_call *call, const char *reason); /* it is a code */
 rpc_unit upsert_location, list_locations, adjust_stock, list_stock;
 /* reservations.c */
 rpc_batch reserve_stock;
 /* releases.c */
 rpc_batch release_stock, commit_stock;
+/* movements.c */
+rpc_batch record_movements;
+/* journal.c */
+rpc_unit list_movements;
 /* verify.c: what is compared on a snapshot and with Redis, and what is told and mended */
 rpc_gather verify_books;
 rpc_unit verify_inventory;

@@ -7,16 +7,9 @@
 #include "mesh/base/id.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define SLICE_LINES 4096 /* granted at once: what queues can be far more than one arena holds */
-
-/* One SKU of one order, its repeated lines added up. */
-struct want {
-    const char *sku;
-    int64_t quantity;
-};
 
 struct held {
     const char *reservation_id, *sku, *location_id;
@@ -28,7 +21,7 @@ struct slice {
     struct book book;
     struct rpc_item *items;
     size_t n, n_lines;
-    struct want **wants; /* of each item */
+    struct portion **wants; /* of each item */
     size_t *n_wants;
     struct value *reservations; /* rows, see write_reservations */
     size_t n_reservations;
@@ -37,31 +30,16 @@ struct slice {
 };
 enum { RESERVATION_COLUMNS = 7 };
 
-static int compare_wants(const void *a, const void *b)
-{
-    const struct want *x = a, *y = b;
-    return strcmp(x->sku, y->sku);
-}
-
 static int collect_wants(struct slice *slice, size_t item)
 {
     const ReserveStockRequest *req = slice->items[item].in;
-    struct want *wants = arena_alloc(slice->txn->arena, req->n_lines * sizeof(*wants));
+    struct portion *wants = arena_alloc(slice->txn->arena, req->n_lines * sizeof(*wants));
     if (!wants)
         return -ENOMEM;
     for (size_t i = 0; i < req->n_lines; i++)
-        wants[i] = (struct want){ req->lines[i]->sku, req->lines[i]->quantity };
-    qsort(wants, req->n_lines, sizeof(*wants), compare_wants);
-
-    size_t n = 0;
-    for (size_t i = 0; i < req->n_lines; i++) {
-        if (n && strcmp(wants[n - 1].sku, wants[i].sku) == 0)
-            wants[n - 1].quantity += wants[i].quantity;
-        else
-            wants[n++] = wants[i];
-    }
+        wants[i] = (struct portion){ req->lines[i]->sku, req->lines[i]->quantity };
     slice->wants[item] = wants;
-    slice->n_wants[item] = n;
+    slice->n_wants[item] = portions_add_up(wants, req->n_lines);
     return 0;
 }
 
@@ -100,7 +78,7 @@ static int tell_shortages(struct slice *slice, size_t item, size_t n)
         return -ENOMEM;
 
     for (size_t i = 0; i < slice->n_wants[item]; i++) {
-        const struct want *want = &slice->wants[item][i];
+        const struct portion *want = &slice->wants[item][i];
         const struct sku_stock *sku = book_find(&slice->book, want->sku);
         if (!is_short(sku, want->quantity))
             continue;
@@ -132,7 +110,7 @@ static int hold(struct slice *slice, const struct held *held)
 }
 
 /* From the shelves in their order, as many as it takes. */
-static int take(struct slice *slice, const char *reservation_id, const struct want *want)
+static int take(struct slice *slice, const struct cause *cause, const struct portion *want)
 {
     struct sku_stock *sku = book_find(&slice->book, want->sku);
     int64_t left = sku->stocked ? want->quantity : 0;
@@ -143,10 +121,10 @@ static int take(struct slice *slice, const char *reservation_id, const struct wa
         if (taken == 0)
             continue;
         left -= taken;
-        int r = book_move(&slice->book, sku, shelf, 0, taken, "RESERVED", reservation_id);
+        int r = book_move(&slice->book, sku, shelf, 0, taken, cause);
         if (r < 0)
             return r;
-        r = hold(slice, &(struct held){ reservation_id, want->sku, shelf->location_id, taken });
+        r = hold(slice, &(struct held){ cause->ref, want->sku, shelf->location_id, taken });
         if (r < 0)
             return r;
     }
@@ -217,10 +195,12 @@ static int grant(struct slice *slice, size_t i)
     char id[ID_MAX];
     id_make(store_port(slice->txn->store), "rsv", id);
     ret->reservation_id = arena_copy(rpc_arena(item->call), id, strlen(id));
-    if (!ret->reservation_id)
+    struct cause *cause = arena_alloc(slice->txn->arena, sizeof(*cause));
+    if (!ret->reservation_id || !cause)
         return -ENOMEM;
+    *cause = (struct cause){ "RESERVED", ret->reservation_id, "", 0 };
     for (size_t w = 0; w < slice->n_wants[i]; w++) {
-        int r = take(slice, ret->reservation_id, &slice->wants[i][w]);
+        int r = take(slice, cause, &slice->wants[i][w]);
         if (r < 0)
             return r;
     }

@@ -86,5 +86,10 @@ const struct migration inventory_migrations[] = {
       "CREATE INDEX reservation_line_rest ON reservation_line (sku, location_id) WHERE rest > 0;\n"
       "ALTER TABLE reservation ADD COLUMN expire_us {int} NOT NULL DEFAULT 0;\n" /* 0: not any more, or never */
       "CREATE INDEX reservation_expiring ON reservation (expire_us) WHERE expire_us > 0" },
+    /* An empty document, and a time of 0, are what the previous release writes: none, and that of the booking. */
+    { 4, "documents of movements",
+      "ALTER TABLE movement ADD COLUMN document_id {text} NOT NULL DEFAULT '';\n"
+      "ALTER TABLE movement ADD COLUMN effective_us {int} NOT NULL DEFAULT 0;\n"
+      "CREATE INDEX movement_of_document ON movement (document_id) WHERE document_id <> ''" },
     {}
 };

@@ -18,6 +18,8 @@ static const struct rpc_method inventory_methods[] = {
     { "ReserveStock", .batch = reserve_stock },
     { "ReleaseStock", .batch = release_stock },
     { "CommitStock", .batch = commit_stock },
+    { "RecordMovements", .batch = record_movements },
+    { "ListMovements", .unit = list_movements },
     { "VerifyInventory", .gather = verify_books, .unit = verify_inventory },
     {},
 };

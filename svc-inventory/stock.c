@@ -52,9 +52,11 @@ static int check_location(struct rpc_call *call, struct txn *txn, const char *lo
     return rows.n ? 0 : rpc_fail_missing(call, "location", location_id);
 }
 
-static bool is_code(const char *text)
+int check_reason(struct rpc_call *call, const char *reason)
 {
-    return text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0';
+    if (reason[strspn(reason, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0')
+        return 0;
+    return rpc_fail_field(call, "reason", "REASON_INVALID", "a reason is a code of A-Z, 0-9 and _");
 }
 
 static int check_shelf(struct rpc_call *call, const char *sku, const struct shelf *shelf, int64_t delta)
@@ -95,7 +97,10 @@ static int move_stock(struct rpc_call *call, struct book *book, struct sku_stock
     r = check_shelf(call, req->sku, shelf, req->delta);
     if (r < 0)
         return r;
-    r = book_move(book, sku, shelf, req->delta, 0, req->reason, req->request_id);
+    const struct cause cause = { req->reason, req->request_id, "", 0 };
+    r = book_move(book, sku, shelf, req->delta, 0, &cause);
+    if (r == 0)
+        r = book_close(book);
     return r < 0 ? r : stock_message(book->txn, sku->sku, shelf, &ret->stock);
 }
 
@@ -105,10 +110,9 @@ int adjust_stock(struct rpc_call *call, struct txn *txn, const void *in, void *o
     AdjustStockResponse *ret = out;
     if (req->delta == 0)
         return rpc_fail_field(call, "delta", "DELTA_ZERO", "an adjustment changes something");
-    if (!is_code(req->reason))
-        return rpc_fail_field(call, "reason", "REASON_INVALID", "a reason is a code of A-Z, 0-9 and _");
-
-    int r = check_location(call, txn, req->location_id);
+    int r = check_reason(call, req->reason);
+    if (r == 0)
+        r = check_location(call, txn, req->location_id);
     if (r < 0)
         return r;
     struct book book;
@@ -120,9 +124,6 @@ int adjust_stock(struct rpc_call *call, struct txn *txn, const void *in, void *o
         return rpc_fail_missing(call, "sku", req->sku);
 
     r = move_stock(call, &book, sku, req, ret);
-    if (r < 0)
-        return r;
-    r = book_close(&book);
     return r < 0 ? r : log_position_message(txn, &ret->position);
 }
 

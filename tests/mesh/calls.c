@@ -184,6 +184,8 @@ static const struct rpc_method inventory_methods[] = {
     { "ReserveStock", .batch = reserve_batch },
     { "ReleaseStock", .batch = release_batch },
     { "CommitStock", .elsewhere = true },
+    { "RecordMovements", .elsewhere = true },
+    { "ListMovements", .elsewhere = true },
     { "VerifyInventory", .elsewhere = true },
     {},
 };

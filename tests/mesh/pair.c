@@ -61,6 +61,7 @@ static const struct rpc_method receiver_methods[] = {
     { "AdjustStock", .elsewhere = true },          { "ListStock", .elsewhere = true },
     { "BatchGetAvailability", .elsewhere = true }, { "ReserveStock", .unit = reserve },
     { "ReleaseStock", .unit = release },           { "CommitStock", .elsewhere = true },
+    { "RecordMovements", .elsewhere = true },      { "ListMovements", .elsewhere = true },
     { "VerifyInventory", .elsewhere = true },      {},
 };
 static const struct rpc_service receiver_service = {
