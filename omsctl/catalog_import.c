@@ -1,14 +1,14 @@
-/* catalog import: products, locations and stock from an ERP's files or a retailer's day; only what differs is sent. */
+/* catalog import: products, locations and stock, of which only what differs is sent. */
 #include "mesh/base/id.h"
-#include "mesh/base/money.h"
 #include "omsctl/api_names.h"
 #include "omsctl/ask.h"
 #include "omsctl/catalog_file.h"
 #include "omsctl/commands.h"
 #include "omsctl/load.h"
-#include "omsctl/retail.h"
 
+#include <errno.h>
 #include <jansson.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,11 +45,15 @@ static int by_product_id(const void *a, const void *b)
     return strcmp(product_id(*(const void *const *)a), product_id(*(const void *const *)b));
 }
 
+static int by_sku(const void *a, const void *b)
+{
+    return strcmp((*(const Stock *const *)a)->sku, (*(const Stock *const *)b)->sku);
+}
+
 static int by_place(const void *a, const void *b)
 {
-    const Stock *x = *(const Stock *const *)a, *y = *(const Stock *const *)b;
-    int r = strcmp(x->sku, y->sku);
-    return r ? r : strcmp(x->location_id, y->location_id);
+    int r = by_sku(a, b);
+    return r ? r : strcmp((*(const Stock *const *)a)->location_id, (*(const Stock *const *)b)->location_id);
 }
 
 static void sort(struct known *known, int (*compare)(const void *, const void *))
@@ -128,25 +132,29 @@ static int import_products(struct ctl *ctl, Product **products, size_t n, struct
 
 /* --- locations --- */
 
-static int import_locations(struct ctl *ctl, Location *const *locations, size_t n, size_t *ret_sent)
+/* One that is only named is left as it is. */
+static bool same_location(const struct catalog_file *file, const Location *ours, const Location *theirs)
+{
+    return strcmp(ours->location_id, theirs->location_id) == 0 &&
+           (file->opening || (strcmp(ours->title, theirs->title) == 0 && strcmp(ours->country, theirs->country) == 0 &&
+                              ours->priority == theirs->priority));
+}
+
+static int import_locations(struct ctl *ctl, const struct catalog_file *file, size_t *ret_sent)
 {
     Oms__Inventory__V1__ListLocationsRequest list = OMS__INVENTORY__V1__LIST_LOCATIONS_REQUEST__INIT;
     Oms__Inventory__V1__ListLocationsResponse *have;
     int exit = ask(ctl, INVENTORY_METHOD("ListLocations"), &list.base,
                    &oms__inventory__v1__list_locations_response__descriptor, &have);
-    for (size_t i = 0; i < n && exit == CTL_OK; i++) {
-        const Location *ours = locations[i];
+    for (size_t i = 0; i < file->n_locations && exit == CTL_OK; i++) {
         bool same = false;
-        for (size_t j = 0; j < have->n_locations; j++) {
-            const Location *theirs = have->locations[j];
-            same |= strcmp(ours->location_id, theirs->location_id) == 0 && strcmp(ours->title, theirs->title) == 0 &&
-                    strcmp(ours->country, theirs->country) == 0 && ours->priority == theirs->priority;
-        }
+        for (size_t j = 0; j < have->n_locations; j++)
+            same |= same_location(file, file->locations[i], have->locations[j]);
         if (same)
             continue;
         Oms__Inventory__V1__UpsertLocationRequest request = OMS__INVENTORY__V1__UPSERT_LOCATION_REQUEST__INIT;
         request.request_id = ask_request_id(ctl);
-        request.location = locations[i];
+        request.location = file->locations[i];
         Location *reply;
         exit = ask(ctl, INVENTORY_METHOD("UpsertLocation"), &request.base, &oms__inventory__v1__location__descriptor,
                    &reply);
@@ -174,18 +182,37 @@ static struct bytes adjust_request(void *arg, size_t i, struct arena *arena)
     return arena_pack(arena, &request.base);
 }
 
-static struct load_result send_adjustments(struct ctl *ctl, struct adjustment *adjustments, size_t n)
+/* A second run finds stock and sends none; two at once have the same id for it. */
+static const char *opening_id(struct arena *arena, const Stock *stock)
 {
-    struct load load = { .what = "stock adjustments",
-                         .method = INVENTORY_METHOD("AdjustStock"),
-                         .n = n,
-                         .request = adjust_request,
-                         .arg = adjustments };
-    return load_run(ctl, &load);
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    const char *of = arena_printf(arena, "%s\n%s", stock->location_id, stock->sku);
+    char id[] = "opening-0123456789abcdef0123456789abcdef";
+    if (EVP_Digest(of, strlen(of), digest, NULL, EVP_sha256(), NULL) != 1)
+        abort();
+    for (size_t i = 0; i < 16; i++)
+        snprintf(id + 8 + 2 * i, 3, "%02x", digest[i]);
+    return arena_copy(arena, id, strlen(id));
 }
 
-/* Sets what is on hand to what the file says: the difference is adjusted. */
-static int import_stock(struct ctl *ctl, Stock *const *stock, size_t n, struct load_result *ret_result)
+static struct adjustment adjustment_of(struct ctl *ctl, const struct catalog_file *file, const Stock *ours,
+                                       const Stock *theirs)
+{
+    struct adjustment adjustment = { .sku = ours->sku, .location = ours->location_id };
+    if (file->opening) {
+        adjustment.request_id = opening_id(&ctl->arena, ours);
+        adjustment.reason = "RECEIVED";
+        adjustment.delta = theirs ? 0 : ours->on_hand;
+    } else {
+        adjustment.request_id = ask_request_id(ctl);
+        adjustment.reason = "COUNTED";
+        adjustment.delta = ours->on_hand - (theirs ? theirs->on_hand : 0);
+    }
+    return adjustment;
+}
+
+/* The difference between what is on hand there and what is to be is adjusted. */
+static int import_stock(struct ctl *ctl, const struct catalog_file *file, struct load_result *ret_result)
 {
     Oms__Inventory__V1__ListStockRequest list = OMS__INVENTORY__V1__LIST_STOCK_REQUEST__INIT;
     struct pages pages = { .method = INVENTORY_METHOD("ListStock"),
@@ -197,23 +224,23 @@ static int import_stock(struct ctl *ctl, Stock *const *stock, size_t n, struct l
     if (exit != CTL_OK)
         return exit;
     sort(&known, by_place);
-    struct adjustment *adjustments = arena_alloc(&ctl->arena, (n + 1) * sizeof(*adjustments));
+    struct adjustment *adjustments = arena_alloc(&ctl->arena, (file->n_stock + 1) * sizeof(*adjustments));
     size_t changed = 0;
-    for (size_t i = 0; i < n; i++) {
-        const Stock *theirs = find(&known, stock[i], by_place);
-        int64_t delta = stock[i]->on_hand - (theirs ? theirs->on_hand : 0);
-        if (delta)
-            adjustments[changed++] = (struct adjustment){ .request_id = ask_request_id(ctl),
-                                                          .sku = stock[i]->sku,
-                                                          .location = stock[i]->location_id,
-                                                          .reason = "COUNTED",
-                                                          .delta = delta };
+    for (size_t i = 0; i < file->n_stock; i++) {
+        const Stock *theirs = find(&known, file->stock[i], file->opening ? by_sku : by_place);
+        adjustments[changed] = adjustment_of(ctl, file, file->stock[i], theirs);
+        changed += adjustments[changed].delta != 0;
     }
-    *ret_result = send_adjustments(ctl, adjustments, changed);
+    struct load load = { .what = "stock adjustments",
+                         .method = INVENTORY_METHOD("AdjustStock"),
+                         .n = changed,
+                         .request = adjust_request,
+                         .arg = adjustments };
+    *ret_result = load_run(ctl, &load);
     return ret_result->exit;
 }
 
-/* --- the two ways in --- */
+/* --- the command --- */
 
 struct summary {
     size_t products, products_same, locations;
@@ -240,80 +267,43 @@ static int tell(struct ctl *ctl, const struct summary *s, int exit)
     return exit;
 }
 
-static int import_files(struct ctl *ctl)
+static int import_all(struct ctl *ctl, const struct catalog_file *file)
 {
-    struct catalog_file file;
-    if (catalog_file_read(&ctl->arena, ctl->args[0], cli_flag(ctl, "locations"), cli_flag(ctl, "stock"), &file) < 0 ||
-        !cli_client(ctl))
-        return CTL_USAGE;
-    struct summary summary = { .products = file.n_products };
-    int exit = import_products(ctl, file.products, file.n_products, &summary.product, &summary.products_same);
+    struct summary summary = { .products = file->n_products };
+    int exit = import_products(ctl, file->products, file->n_products, &summary.product, &summary.products_same);
     if (exit == CTL_OK || exit == CTL_PARTLY)
-        exit = worse(exit, import_locations(ctl, file.locations, file.n_locations, &summary.locations));
-    if (file.n_stock && (exit == CTL_OK || exit == CTL_PARTLY))
-        exit = worse(exit, import_stock(ctl, file.stock, file.n_stock, &summary.stock));
+        exit = worse(exit, import_locations(ctl, file, &summary.locations));
+    if (file->n_stock && (exit == CTL_OK || exit == CTL_PARTLY))
+        exit = worse(exit, import_stock(ctl, file, &summary.stock));
     return tell(ctl, &summary, exit);
 }
 
-static Product *retail_product(struct arena *arena, const struct retail_product *from)
+static int read_retail(struct ctl *ctl, const char *map, struct catalog_file *ret_file)
 {
-    Product *product = arena_alloc(arena, sizeof(*product));
-    Variant *variant = arena_alloc(arena, sizeof(*variant));
-    oms__catalog__v1__product__init(product);
-    oms__catalog__v1__variant__init(variant);
-    product->product_id = (char *)from->code;
-    product->title = (char *)from->title;
-    product->n_variants = 1;
-    product->variants = arena_alloc(arena, sizeof(*product->variants));
-    product->variants[0] = variant;
-    variant->sku = (char *)from->code;
-    variant->price = money_to_wire(arena, from->price_minor, RETAIL_CURRENCY);
-    variant->stocked = from->stocked;
-    return product;
-}
-
-static int import_retailer(struct ctl *ctl, const char *path)
-{
-    const char *day = cli_flag(ctl, "day"), *location = cli_flag(ctl, "location");
-    location = location ? location : "MAIN";
-    struct retail_day data;
-    if (!day)
-        return cli_usage("which day? --day 2010-12-01, for instance");
-    if (retail_read(&ctl->arena, path, day, &data) < 0 || !cli_client(ctl))
-        return CTL_USAGE;
-    struct retail_product *goods;
-    size_t n = retail_products(&ctl->arena, &data, &goods), stocked = 0;
-    Product **products = arena_alloc(&ctl->arena, (n + 1) * sizeof(*products));
-    struct adjustment *receipts = arena_alloc(&ctl->arena, (n + 1) * sizeof(*receipts));
-    for (size_t i = 0; i < n; i++) {
-        products[i] = retail_product(&ctl->arena, &goods[i]);
-        if (goods[i].stocked)
-            receipts[stocked++] =
-                (struct adjustment){ .request_id = arena_printf(&ctl->arena, "stock:%s:%s", day, goods[i].code),
-                                     .sku = goods[i].code,
-                                     .location = location,
-                                     .reason = "RECEIVED",
-                                     .delta = goods[i].quantity };
+    const char *location = cli_flag(ctl, "location");
+    struct mapping mapping;
+    struct retail retail;
+    if (cli_flag(ctl, "locations") || cli_flag(ctl, "stock")) {
+        cli_usage("--locations and --stock go with a catalogue, not with --map");
+        return -EINVAL;
     }
-    Location place = OMS__INVENTORY__V1__LOCATION__INIT;
-    place.location_id = (char *)location;
-    place.title = (char *)"Main warehouse";
-    place.country = (char *)"United Kingdom";
-    struct summary summary = { .products = n };
-    int exit = import_products(ctl, products, n, &summary.product, &summary.products_same);
-    if (exit == CTL_OK || exit == CTL_PARTLY)
-        exit = worse(exit, import_locations(ctl, (Location *[]){ &place }, 1, &summary.locations));
-    if (exit == CTL_OK || exit == CTL_PARTLY) {
-        summary.stock = send_adjustments(ctl, receipts, stocked);
-        exit = worse(exit, summary.stock.exit);
+    if (mapping_read(&ctl->arena, map, &mapping) < 0)
+        return -EINVAL;
+    int r = retail_read(&ctl->arena, ctl->args[0], &mapping, &retail);
+    if (r == 0) {
+        catalog_of_retail(&ctl->arena, &retail, location ? location : "MAIN", ret_file);
+        retail_finish(&retail);
     }
-    return tell(ctl, &summary, exit);
+    mapping_finish(&mapping);
+    return r;
 }
 
 int run_catalog_import(struct ctl *ctl)
 {
-    const char *retailer = cli_flag(ctl, "retailer");
-    if (!retailer == !ctl->n_args)
-        return cli_usage("it is: omsctl catalog import FILE, or --retailer FILE --day D");
-    return retailer ? import_retailer(ctl, retailer) : import_files(ctl);
+    const char *map = cli_flag(ctl, "map");
+    struct catalog_file file;
+    int r =
+        map ? read_retail(ctl, map, &file)
+            : catalog_file_read(&ctl->arena, ctl->args[0], cli_flag(ctl, "locations"), cli_flag(ctl, "stock"), &file);
+    return r < 0 || !cli_client(ctl) ? CTL_USAGE : import_all(ctl, &file);
 }

@@ -12,8 +12,7 @@ static const struct flag page_flags[] = {
 static const struct flag catalog_import_flags[] = {
     { "locations", "FILE", NULL, "stock locations: location_id,title,country,priority" },
     { "stock", "FILE", NULL, "what is on hand: sku,location_id,on_hand; set by COUNTED adjustments" },
-    { "retailer", "FILE", NULL, "a retailer's invoice lines (CSV or CSV.xz) instead of a catalogue" },
-    { "day", "YYYY-MM-DD", NULL, "which day of them" },
+    { "map", "MAPPING", NULL, "FILE has a retailer's invoice lines (CSV or CSV.xz): how to read them" },
     { "location", "ID", NULL, "where the retailer's stock is received; MAIN if not given" },
     {},
 };
@@ -83,9 +82,8 @@ static const struct flag order_cancel_flags[] = {
 };
 
 static const struct flag order_import_flags[] = {
-    { "retailer", "FILE", NULL, "a retailer's invoice lines, CSV or CSV.xz" },
-    { "day", "YYYY-MM-DD", NULL, "which day of them" },
-    { "report", "FILE", NULL, "write what was placed and refused, and the sums per country, as JSON" },
+    { "map", "MAPPING", NULL, "how to read FILE: columns, formats, patterns (dev/sample/retailer.json)" },
+    { "report", "FILE", NULL, "write what became of every line, as CSV" },
     {},
 };
 
@@ -190,12 +188,13 @@ static const struct flag token_flags[] = {
 };
 
 static const struct command commands[] = {
-    { "catalog import", "FILE | --retailer FILE --day D",
+    { "catalog import", "FILE",
       "Loads products, locations and stock from files.\n\n"
       "FILE is CSV with a line per variant: product_id,title,description,brand,category,sku,variant,price,currency,\n"
-      "weight_grams,gtin,stocked. Only what differs from the server's is sent. With --retailer the day's stock codes\n"
-      "become products at the first price of the day, and stock for all that was sold is received once.",
-      run_catalog_import, catalog_import_flags, 0, 1 },
+      "weight_grams,gtin,stocked. Only what differs from the server's is sent. With --map FILE has a retailer's\n"
+      "invoice lines: every code in them becomes a product at the first price it was sold at, and where nothing is\n"
+      "known of its stock yet as much is received as the file sells.",
+      run_catalog_import, catalog_import_flags, 1, 1 },
     { "catalog get", "PRODUCT|SKU", "Shows one product with its variants.", run_catalog_get, NULL, 1, 1 },
     { "catalog list", "", "Lists products.", run_catalog_list, page_flags, 0, 0 },
     { "catalog search", "PREFIX", "Finds products by the beginning of a word of the title, or of a SKU.",
@@ -204,14 +203,11 @@ static const struct command commands[] = {
       "Places an order.\n\n"
       "A price is what you expect to pay for one; it must be ours, unless your role is erp, which sets it.",
       run_order_place, order_place_flags, 1, 1000 },
-    { "order import", "--retailer FILE --day D",
-      "Places a retailer's invoices of one day, each as one order at its own prices (needs role erp).\n\n"
-      "Lines are refused, and listed with the reason, if they cancel (invoice C…) or adjust (A…), if quantity or "
-      "price\n"
-      "is not positive, the price no whole number of pence, or a field is missing. An invoice without customer is "
-      "placed\n"
-      "for the customer 'guest'. A second run places nothing twice.",
-      run_order_import, order_import_flags, 0, 0 },
+    { "order import", "FILE --map MAPPING",
+      "Places a retailer's invoices, each at its own prices (needs role erp).\n\n"
+      "FILE is CSV or CSV.xz with a line per item sold. What cannot be traded is refused line by line, with its\n"
+      "reason (docs/import.md). What breaks is resumed, and a second run places nothing twice.",
+      run_order_import, order_import_flags, 1, 1 },
     { "order get", "ORDER | CHANNEL NUMBER", "Shows one order with its lines, by its id or its channel's own number.",
       run_order_get, NULL, 1, 2 },
     { "order list", "", "Lists orders, newest first.", run_order_list, order_list_flags, 0, 0 },

@@ -1,22 +1,26 @@
-/* Orders as chunks of ImportOrders: a few on their way at a time. */
+/* Chunks of ImportOrders: a few on their way at a time. */
 #include "omsctl/order_send.h"
 
-#include "mesh/base/id.h"
 #include "omsctl/show.h"
 
+#include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define AHEAD        8 /* chunks sent and not acknowledged; the service reads some of them ahead */
-#define CHUNK_ORDERS 50
-#define CHUNK_BYTES  (64u << 10) /* a chunk ends with the order that makes it larger */
-#define ARENA_BUDGET (1u << 20)
-#define ATTEMPTS     8 /* streams that broke one after the other without an acknowledgement */
-#define BACKOFF_US   50000
+#define AHEAD         8 /* chunks sent and not acknowledged; the service reads some of them ahead */
+#define CHUNK_ENTRIES 50
+#define CHUNK_BYTES   (32u << 10) /* a chunk ends with the entry that makes it larger */
+#define ARENA_BUDGET  (4u << 20)
+#define PATIENCE_US   20000000 /* without an acknowledgement, after which it is given up */
+#define PAUSE_US      50000    /* before the next stream; twice as long each time nothing was acknowledged */
+#define PAUSE_MAX_US  1600000
+#define ID_BYTES      16 /* of the digest */
 
 struct chunk {
-    size_t first, n; /* orders */
+    size_t first, n; /* entries */
+    size_t needs;    /* entries that must be acknowledged before it may be sent */
     uint8_t *packed; /* sent again as it is, under its request id */
     size_t len;
 };
@@ -25,37 +29,65 @@ struct sending {
     const struct order_sending *what;
     struct ctl *ctl;
     struct chunk chunks[AHEAD]; /* a ring: made and not acknowledged */
-    size_t oldest, n, made;     /* made: orders in chunks so far */
+    size_t oldest, n, made;     /* made: entries in chunks so far */
+    int64_t heard_us;           /* of the last acknowledgement */
     struct progress progress;
 };
 
+static int64_t now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
+}
+
 /* --- chunks --- */
+
+static void make_id(struct bytes packed, char id[2 * ID_BYTES + sizeof("import-")])
+{
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    if (EVP_Digest(packed.data, packed.len, digest, NULL, EVP_sha256(), NULL) != 1)
+        abort();
+    size_t n = (size_t)sprintf(id, "import-");
+    for (size_t i = 0; i < ID_BYTES; i++)
+        n += (size_t)sprintf(id + n, "%02x", digest[i]);
+}
+
+/* The id is that of the request without it. */
+static void pack(struct arena *arena, ImportOrdersRequest *request, struct chunk *chunk)
+{
+    char id[2 * ID_BYTES + sizeof("import-")];
+    make_id(arena_pack(arena, &request->base), id);
+    request->request_id = id;
+    chunk->len = protobuf_c_message_get_packed_size(&request->base);
+    chunk->packed = malloc(chunk->len);
+    if (!chunk->packed)
+        abort();
+    protobuf_c_message_pack(&request->base, chunk->packed);
+}
 
 static void make_chunk(struct sending *s)
 {
     struct chunk *chunk = &s->chunks[(s->oldest + s->n++) % AHEAD];
-    NewOrder orders[CHUNK_ORDERS], *list[CHUNK_ORDERS];
+    NewOrder entries[CHUNK_ENTRIES], *list[CHUNK_ENTRIES];
     ImportOrdersRequest request = OMS__ORDER__V1__IMPORT_ORDERS_REQUEST__INIT;
-    char request_id[ID_MAX];
     struct arena arena;
     size_t bytes = 0, n = 0;
+    *chunk = (struct chunk){ .first = s->made };
     arena_init(&arena, ARENA_BUDGET);
-    for (; n < CHUNK_ORDERS && s->made + n < s->what->n && bytes < CHUNK_BYTES; n++) {
-        list[n] = &orders[n];
-        oms__order__v1__import_orders_request__entry__init(&orders[n]);
-        s->what->order(s->what->arg, s->made + n, &arena, &orders[n]);
-        bytes += protobuf_c_message_get_packed_size(&orders[n].base);
+    for (; n < CHUNK_ENTRIES && s->made + n < s->what->n && bytes < CHUNK_BYTES; n++) {
+        list[n] = &entries[n];
+        oms__order__v1__import_orders_request__entry__init(&entries[n]);
+        size_t before = s->what->entry(s->what->arg, s->made + n, &arena, &entries[n]);
+        if (before != ORDER_SEND_NONE && before < chunk->first && before >= chunk->needs)
+            chunk->needs = before + 1;
+        bytes += protobuf_c_message_get_packed_size(&entries[n].base);
     }
-    id_make(client_port(s->ctl->client), "req", request_id);
-    request.request_id = request_id;
     request.orders = list;
     request.n_orders = n;
     request.min_position = s->what->after;
-    *chunk = (struct chunk){ .first = s->made, .n = n };
-    chunk->packed = malloc(protobuf_c_message_get_packed_size(&request.base));
-    if (!chunk->packed)
-        abort();
-    chunk->len = protobuf_c_message_pack(&request.base, chunk->packed);
+    pack(&arena, &request, chunk);
+    chunk->n = n;
     s->made += n;
     arena_finish(&arena);
 }
@@ -70,20 +102,30 @@ static const struct chunk *chunk_at(struct sending *s, size_t i)
     return i < s->n ? &s->chunks[(s->oldest + i) % AHEAD] : NULL;
 }
 
+/* Chunks that are on their way together are carried out in their order as long as each of them is: what must not come
+ * before another one waits until that has been acknowledged. */
+static bool may_be_said(struct sending *s, const struct chunk *chunk)
+{
+    return chunk->needs <= chunk_at(s, 0)->first;
+}
+
 /* False: it is no acknowledgement of the oldest chunk. */
 static bool acknowledge(struct sending *s, struct bytes message)
 {
     struct chunk *chunk = &s->chunks[s->oldest % AHEAD];
-    ProtobufCAllocator allocator = arena_protobuf(&s->ctl->arena);
+    struct arena arena;
+    arena_init(&arena, ARENA_BUDGET);
+    ProtobufCAllocator allocator = arena_protobuf(&arena);
     const ImportOrdersResponse *ack =
         oms__order__v1__import_orders_response__unpack(&allocator, message.len, message.data);
-    if (!ack || s->n == 0 || ack->n_results != chunk->n)
+    bool ok = ack && s->n > 0 && ack->n_results == chunk->n;
+    for (size_t i = 0; ok && i < chunk->n; i++)
+        progress_add(&s->progress, s->what->ended(s->what->arg, chunk->first + i, ack->results[i]));
+    arena_finish(&arena);
+    if (!ok)
         return false;
-    for (size_t i = 0; i < chunk->n; i++) {
-        s->what->ended(s->what->arg, chunk->first + i, ack->results[i]);
-        progress_step(&s->progress, ack->results[i]->refusal && !ack->results[i]->order_id[0]);
-    }
     free(chunk->packed);
+    s->heard_us = now_us();
     s->oldest++;
     s->n--;
     return true;
@@ -106,7 +148,7 @@ static void run_stream(struct sending *s, struct client_call *call)
     for (;;) {
         const struct chunk *next = open ? chunk_at(s, said) : NULL;
         struct bytes message;
-        if (next) {
+        if (next && may_be_said(s, next)) {
             open = client_say(call, bytes_of(next));
             said++;
             continue;
@@ -125,29 +167,32 @@ static void run_stream(struct sending *s, struct client_call *call)
 }
 
 /* A stream that broke goes on elsewhere, after a pause that grows while nothing is acknowledged. */
-static bool may_go_on(const struct client_call *call, unsigned *attempts, bool progressed)
+static bool may_go_on(const struct sending *s, const struct client_call *call, int64_t *pause_us, bool progressed)
 {
-    *attempts = progressed ? 1 : *attempts + 1;
-    if (call->status.code != RPC_UNAVAILABLE || *attempts > ATTEMPTS)
+    static const enum rpc_code transient[] = { RPC_UNAVAILABLE, RPC_RESOURCE_EXHAUSTED, RPC_ABORTED };
+    bool passes = false;
+    for (size_t i = 0; i < sizeof(transient) / sizeof(transient[0]); i++)
+        passes |= call->status.code == transient[i];
+    if (!passes || now_us() - s->heard_us > PATIENCE_US)
         return false;
-    int64_t pause_us = (int64_t)BACKOFF_US << (*attempts - 1);
-    struct timespec pause = { pause_us / 1000000, pause_us % 1000000 * 1000 };
+    *pause_us = progressed ? PAUSE_US : *pause_us < PAUSE_MAX_US ? *pause_us * 2 : PAUSE_MAX_US;
+    struct timespec pause = { *pause_us / 1000000, *pause_us % 1000000 * 1000 };
     nanosleep(&pause, NULL);
     return true;
 }
 
 int order_send(const struct order_sending *sending)
 {
-    struct sending s = { .what = sending, .ctl = sending->ctl };
-    unsigned attempts = 0;
+    struct sending s = { .what = sending, .ctl = sending->ctl, .heard_us = now_us() };
+    int64_t pause_us = PAUSE_US;
     int exit = CTL_OK;
-    progress_start(&s.progress, "orders", sending->n);
+    progress_start(&s.progress, "lines", sending->lines);
     for (bool go_on = true; go_on && chunk_at(&s, 0);) {
         struct client_call call;
         size_t before = s.oldest;
         run_stream(&s, &call);
         bool done = call.status.code == RPC_OK && !chunk_at(&s, 0);
-        go_on = !done && may_go_on(&call, &attempts, s.oldest > before);
+        go_on = !done && may_go_on(&s, &call, &pause_us, s.oldest > before);
         if (!done && !go_on)
             exit = show_status(s.ctl, &call.status);
         client_finish(&call);

@@ -1,22 +1,26 @@
-/* Many orders of another system, sent in chunks on one stream; what was not acknowledged when it broke is sent again.
- */
+/* Many entries of another system, sent in chunks on one stream; what was not acknowledged when it broke is sent again.
+ *
+ * A chunk's request id is made of its bytes, and each entry is known by its channel and external id: whoever sends the
+ * same again, also in another run, has no second effect. */
 #pragma once
 
 #include "omsctl/api_names.h"
 #include "omsctl/cli.h"
 
+#define ORDER_SEND_NONE SIZE_MAX
+
 struct order_sending {
     struct ctl *ctl;
-    size_t n;
-    Mesh__V1__Position
-        *after; /* of the catalogue: what is in it by then is known when the orders are priced; or NULL */
-    /* Fills order i, in the arena, which lives until it is packed. */
-    void (*order)(void *arg, size_t i, struct arena *arena, NewOrder *ret_order);
-    /* What became of order i; lives as long as the run. */
-    void (*ended)(void *arg, size_t i, const ImportResult *result);
+    size_t n, lines;           /* entries; lines of all of them, for the progress */
+    Mesh__V1__Position *after; /* of the catalogue: what is in it by then is known when they are priced; or NULL */
+    /* Fills entry i, in the arena, which lives until it is packed; returns the latest entry before i that must be
+     * carried out before it, or ORDER_SEND_NONE. */
+    size_t (*entry)(void *arg, size_t i, struct arena *arena, NewOrder *ret_entry);
+    /* What became of entry i, once; the result lives during the call. Returns its lines. */
+    size_t (*ended)(void *arg, size_t i, const ImportResult *result);
     void *arg;
 };
 
-/* Shows how it goes. CTL_OK: every order has a result; else the exit code after the error was shown: the orders that
+/* Shows how it goes. CTL_OK: every entry has a result; else the exit code after the error was shown: the entries that
  * have none are not known to have been taken, and may be sent again. */
 int order_send(const struct order_sending *sending);

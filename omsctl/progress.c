@@ -40,8 +40,13 @@ static void show(struct progress *p, int64_t now, bool end)
 
 void progress_step(struct progress *progress, bool refused)
 {
-    progress->done++;
     progress->refused += refused;
+    progress_add(progress, 1);
+}
+
+void progress_add(struct progress *progress, size_t done)
+{
+    progress->done += done;
     int64_t now = now_us();
     if (now - progress->shown_us >= (progress->terminal ? TERMINAL_EVERY_US : LINE_EVERY_US))
         show(progress, now, false);

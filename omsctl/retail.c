@@ -1,6 +1,7 @@
-/* Reads one day of a retailer's lines and sorts goods sold from everything else that stands among them. */
+/* Reads a retailer's lines, refuses those that are no trade, and gathers the others by invoice. */
 #include "omsctl/retail.h"
 
+#include "mesh/base/money.h"
 #include "omsctl/sheet.h"
 #include "omsctl/text.h"
 
@@ -9,216 +10,227 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define LINES_MAX    100000 /* of one day */
+#define LINES_MAX    100000000
+#define FIELD_SIZE   256 /* of one field that is kept */
+#define WORD_MAX     64  /* bytes of a code, an invoice number, a customer, a country, as the API has it */
 #define TITLE_MAX    200
 #define QUANTITY_MAX 1000000000
 
-enum { INVOICE, CODE, DESCRIPTION, QUANTITY, DATE, PRICE, CUSTOMER, COUNTRY, COLUMNS };
-
-static const struct {
-    const char *reason, *sentence;
-} refusals[RETAIL_REFUSALS] = {
-    [RETAIL_SOLD] = { "SOLD", "goods sold" },
-    [RETAIL_MISSING_FIELD] = { "FIELD_MISSING", "a field is missing or malformed" },
-    [RETAIL_CANCELLED] = { "CANCELLATION", "it cancels another invoice" },
-    [RETAIL_ADJUSTMENT] = { "ADJUSTMENT", "it adjusts the books" },
-    [RETAIL_QUANTITY] = { "QUANTITY_NOT_POSITIVE", "the quantity is not positive, or beyond reason" },
-    [RETAIL_PRICE] = { "PRICE_NOT_POSITIVE", "the price is not positive" },
-    [RETAIL_PRICE_FRACTION] = { "PRICE_NOT_WHOLE_PENCE", "the price is no whole number of pence" },
+static const char *const reasons[RETAIL_OUTCOMES] = {
+    [RETAIL_SOLD] = "",
+    [RETAIL_REFUNDED] = "",
+    [RETAIL_CUSTOMER_UNKNOWN] = "CUSTOMER_UNKNOWN",
+    [RETAIL_NO_SUCH_SALE] = "NO_SUCH_SALE",
+    [RETAIL_ABOVE_SALE_PRICE] = "ABOVE_SALE_PRICE",
+    [RETAIL_ADJUSTMENT] = "ADJUSTMENT",
+    [RETAIL_FIELD_MISSING] = "FIELD_MISSING",
+    [RETAIL_QUANTITY_MISSING] = "QUANTITY_MISSING",
+    [RETAIL_PRICE_MISSING] = "PRICE_MISSING",
+    [RETAIL_PRICE_NOT_WHOLE] = "PRICE_NOT_WHOLE",
+    [RETAIL_PRICE_NEGATIVE] = "PRICE_NEGATIVE",
+    [RETAIL_QUANTITY_NOT_POSITIVE] = "QUANTITY_NOT_POSITIVE",
+    [RETAIL_QUANTITY_NOT_NEGATIVE] = "QUANTITY_NOT_NEGATIVE",
 };
 
-const char *retail_reason(enum retail_refusal refusal)
+const char *retail_word(enum retail_outcome outcome)
 {
-    return refusals[refusal].reason;
+    if (retail_is_refused(outcome))
+        return "refused";
+    return retail_is_credited(outcome) ? "credited" : outcome == RETAIL_SOLD ? "sold" : "refunded";
 }
 
-const char *retail_sentence(enum retail_refusal refusal)
+const char *retail_reason(enum retail_outcome outcome)
 {
-    return refusals[refusal].sentence;
+    return reasons[outcome];
 }
 
-/* Without blanks around it and with one between words. */
-static char *tidy(struct arena *arena, const char *text)
+/* --- one line --- */
+
+/* A row without blanks around its fields. */
+struct row {
+    char fields[MAPPING_COLUMNS][FIELD_SIZE];
+    int64_t time_us, quantity, price_minor;
+};
+
+/* What is too long is cut, and is then longer than anything may be. */
+static void trim(const char *from, char to[FIELD_SIZE])
 {
-    char *out = arena_copy(arena, text, strlen(text)), *to = out;
-    for (const char *from = out; *from; from++) {
-        if (*from == ' ' && (to == out || to[-1] == ' '))
-            continue;
-        *to++ = *from;
-    }
-    while (to > out && to[-1] == ' ')
-        to--;
-    *to = '\0';
-    return out;
+    size_t n;
+    while (isspace((unsigned char)*from))
+        from++;
+    n = strnlen(from, FIELD_SIZE - 1);
+    while (n > 0 && isspace((unsigned char)from[n - 1]))
+        n--;
+    memcpy(to, from, n);
+    to[n] = '\0';
 }
 
-/* "17850.0" is 17850. */
-static const char *tidy_customer(struct arena *arena, const char *text)
+static void cut_suffix(char *text, const char *suffix)
 {
-    char *customer = tidy(arena, text);
-    size_t n = strlen(customer);
-    if (n > 2 && strcmp(customer + n - 2, ".0") == 0)
-        customer[n - 2] = '\0';
-    return customer[0] ? customer : RETAIL_GUEST;
+    size_t n = strlen(text), end = strlen(suffix);
+    if (n >= end && strcmp(text + n - end, suffix) == 0)
+        text[n - end] = '\0';
 }
 
-static int parse_time(const char *text, int64_t *ret_us)
+static bool is_word(const char *text)
 {
-    struct tm tm = { 0 };
-    const char *end = strptime(text, "%Y-%m-%d %H:%M:%S", &tm);
-    if (!end || *end)
-        return -EINVAL;
-    *ret_us = (int64_t)timegm(&tm) * 1000000;
-    return 0;
+    return text[0] && strlen(text) <= WORD_MAX;
 }
 
+/* "6", "-6" and "6.0"; not what no order can have. */
 static int parse_quantity(const char *text, int64_t *ret_quantity)
 {
     char *end;
     errno = 0;
     long long n = strtoll(text, &end, 10);
-    if (errno || end == text || (*end && strcmp(end, ".0") != 0))
+    if (errno || end == text || (*end && strspn(end + 1, "0") != strlen(end + 1)) || (*end && *end != '.'))
         return -EINVAL;
     *ret_quantity = n;
-    return 0;
+    return n > QUANTITY_MAX || n < -QUANTITY_MAX ? -ERANGE : 0;
 }
 
-static enum retail_refusal judge(struct retail_line *line, const char *date)
+/* The rules of docs/import.md, of which the first that fits counts. */
+static enum retail_outcome judge(const struct mapping *mapping, struct row *row)
 {
-    if (!line->invoice[0] || !line->code[0] || !line->country[0])
-        return RETAIL_MISSING_FIELD;
-    if (line->invoice[0] == 'C')
-        return RETAIL_CANCELLED;
-    if (!isdigit((unsigned char)line->invoice[0]))
+    const char *invoice = row->fields[MAPPING_INVOICE], *customer = row->fields[MAPPING_CUSTOMER];
+    int64_t amount;
+    if (mapping_fits(mapping, MAPPING_ADJUSTMENT, invoice))
         return RETAIL_ADJUSTMENT;
-    int price = amount_parse(line->price_text, RETAIL_CURRENCY, &line->price_minor);
-    if (parse_time(date, &line->time_us) < 0 || parse_quantity(line->quantity_text, &line->quantity) < 0 ||
-        (price < 0 && price != -EDOM))
-        return RETAIL_MISSING_FIELD;
-    if (line->quantity <= 0 || line->quantity > QUANTITY_MAX)
-        return RETAIL_QUANTITY;
+    bool cancellation = mapping_fits(mapping, MAPPING_CANCELLATION, invoice);
+    if (!is_word(invoice) || !is_word(row->fields[MAPPING_CODE]) || !is_word(row->fields[MAPPING_COUNTRY]) ||
+        (customer[0] && !is_word(customer)) || (!cancellation && !mapping_fits(mapping, MAPPING_SALE, invoice)) ||
+        mapping_time(mapping, row->fields[MAPPING_TIME], &row->time_us) < 0)
+        return RETAIL_FIELD_MISSING;
+    if (parse_quantity(row->fields[MAPPING_QUANTITY], &row->quantity) < 0)
+        return RETAIL_QUANTITY_MISSING;
+    int price = amount_parse(row->fields[MAPPING_PRICE], mapping->currency, &row->price_minor);
     if (price == -EDOM)
-        return RETAIL_PRICE_FRACTION;
-    return line->price_minor <= 0 ? RETAIL_PRICE : RETAIL_SOLD;
+        return RETAIL_PRICE_NOT_WHOLE;
+    if (price < 0 || (row->price_minor == 0 && !customer[0]) ||
+        money_multiply(row->price_minor, row->quantity, &amount) < 0)
+        return RETAIL_PRICE_MISSING;
+    if (row->price_minor < 0)
+        return RETAIL_PRICE_NEGATIVE;
+    if (cancellation)
+        return row->quantity < 0 ? RETAIL_NO_SUCH_SALE : RETAIL_QUANTITY_NOT_NEGATIVE;
+    return row->quantity > 0 ? RETAIL_SOLD : RETAIL_QUANTITY_NOT_POSITIVE;
 }
 
-static void keep_line(struct arena *arena, struct retail_line *line, size_t number, const char *const *values)
+/* --- what is kept of it --- */
+
+/* Room for one more than n, of zeroes. */
+static void grow(void *array, size_t *room, size_t n, size_t size)
 {
-    *line = (struct retail_line){ .line = number,
-                                  .invoice = tidy(arena, values[INVOICE]),
-                                  .code = tidy(arena, values[CODE]),
-                                  .description = tidy(arena, values[DESCRIPTION]),
-                                  .quantity_text = tidy(arena, values[QUANTITY]),
-                                  .price_text = tidy(arena, values[PRICE]),
-                                  .customer = tidy_customer(arena, values[CUSTOMER]),
-                                  .country = tidy(arena, values[COUNTRY]) };
-    line->refusal = judge(line, values[DATE]);
+    char *old;
+    memcpy(&old, array, sizeof(old));
+    if (n < *room)
+        return;
+    size_t larger = *room ? *room * 2 : 1024;
+    char *new = realloc(old, larger * size);
+    if (!new)
+        abort();
+    memset(new + *room *size, 0, (larger - *room) * size);
+    memcpy(array, &new, sizeof(new));
+    *room = larger;
 }
 
-static int read_lines(struct arena *arena, struct sheet *sheet, const char *day, struct retail_day *ret)
+static void join_invoice(struct retail *retail, uint32_t at, const struct row *row)
 {
-    const char *values[COLUMNS];
-    size_t n = strlen(day);
+    struct retail_line *line = &retail->lines[at];
+    struct retail_invoice *invoice = &retail->invoices[line->invoice];
+    if (invoice->n++ > 0) {
+        retail->lines[invoice->last].next = at;
+    } else {
+        invoice->first = at;
+        invoice->cancellation = line->outcome != RETAIL_SOLD;
+        invoice->time_us = row->time_us;
+        invoice->customer = names_add(&retail->customers, row->fields[MAPPING_CUSTOMER]);
+        invoice->country = names_add(&retail->countries, row->fields[MAPPING_COUNTRY]);
+        retail->sent[retail->n_sent++] = line->invoice;
+    }
+    invoice->last = at;
+}
+
+static void keep_title(struct retail *retail, uint32_t code, const char *title)
+{
+    const char **kept = &retail->titles[code];
+    size_t n = strlen(title);
+    if (n > strlen(*kept ? *kept : "") && n <= TITLE_MAX)
+        *kept = arena_copy(retail->arena, title, n);
+}
+
+static void keep_line(struct retail *retail, size_t number, struct row *row)
+{
+    uint32_t at = (uint32_t)retail->n_lines++;
+    enum retail_outcome outcome = judge(retail->mapping, row);
+    grow(&retail->lines, &retail->lines_room, at, sizeof(*retail->lines));
+    struct retail_line *line = &retail->lines[at];
+    *line = (struct retail_line){ .line = (uint32_t)number,
+                                  .invoice = names_add(&retail->numbers, row->fields[MAPPING_INVOICE]),
+                                  .code = names_add(&retail->codes, row->fields[MAPPING_CODE]),
+                                  .next = RETAIL_NONE,
+                                  .sale = RETAIL_NONE,
+                                  .outcome = (uint8_t)outcome };
+    size_t sent_room = retail->invoices_room;
+    grow(&retail->invoices, &retail->invoices_room, line->invoice, sizeof(*retail->invoices));
+    grow(&retail->sent, &sent_room, line->invoice, sizeof(*retail->sent));
+    grow(&retail->titles, &retail->titles_room, line->code, sizeof(*retail->titles));
+    if (retail_is_refused(outcome))
+        return;
+    line->quantity = (int32_t)llabs(row->quantity);
+    line->price_minor = row->price_minor;
+    join_invoice(retail, at, row);
+    keep_title(retail, line->code, row->fields[MAPPING_DESCRIPTION]);
+}
+
+static int read_lines(struct retail *retail, struct sheet *sheet)
+{
+    const char *values[MAPPING_COLUMNS];
+    struct row row;
     int r;
-    ret->lines = arena_alloc(arena, LINES_MAX * sizeof(*ret->lines));
     while ((r = sheet_next(sheet, values)) > 0) {
-        if (strncmp(values[DATE], day, n) != 0)
-            continue;
-        if (ret->n_lines == LINES_MAX)
-            return sheet_error(sheet, "more than %d lines of one day", LINES_MAX);
-        keep_line(arena, &ret->lines[ret->n_lines++], csv_line(sheet->csv), values);
+        if (retail->n_lines == LINES_MAX)
+            return sheet_error(sheet, "more than %d lines", LINES_MAX);
+        for (size_t i = 0; i < MAPPING_COLUMNS; i++)
+            trim(values[i], row.fields[i]);
+        cut_suffix(row.fields[MAPPING_CUSTOMER], retail->mapping->customer_suffix);
+        keep_line(retail, csv_line(sheet->csv), &row);
     }
     return r;
 }
 
-static int by_invoice(const void *a, const void *b)
+int retail_read(struct arena *arena, const char *path, const struct mapping *mapping, struct retail *ret_retail)
 {
-    const struct retail_line *x = *(const struct retail_line *const *)a, *y = *(const struct retail_line *const *)b;
-    int r = strcmp(x->invoice, y->invoice);
-    return r ? r : (x->line > y->line) - (x->line < y->line);
-}
-
-static void gather_invoices(struct arena *arena, struct retail_day *day)
-{
-    day->sold = arena_alloc(arena, (day->n_lines + 1) * sizeof(*day->sold));
-    for (size_t i = 0; i < day->n_lines; i++)
-        if (day->lines[i].refusal == RETAIL_SOLD)
-            day->sold[day->n_sold++] = &day->lines[i];
-    qsort(day->sold, day->n_sold, sizeof(*day->sold), by_invoice);
-    day->invoices = arena_alloc(arena, (day->n_sold + 1) * sizeof(*day->invoices));
-    for (size_t i = 0; i < day->n_sold; i++) {
-        struct retail_invoice *last = day->n_invoices ? &day->invoices[day->n_invoices - 1] : NULL;
-        if (last && strcmp(last->first->invoice, day->sold[i]->invoice) == 0)
-            last->n++;
-        else
-            day->invoices[day->n_invoices++] = (struct retail_invoice){ day->sold[i], i, 1 };
-    }
-}
-
-int retail_read(struct arena *arena, const char *path, const char *day, struct retail_day *ret_day)
-{
-    static const char *const columns[COLUMNS + 1] = { "InvoiceNo",   "StockCode", "Description", "Quantity",
-                                                      "InvoiceDate", "UnitPrice", "CustomerID",  "Country" };
-    struct tm tm = { 0 };
-    const char *end = strptime(day, "%Y-%m-%d", &tm);
-    if (!end || *end || strlen(day) != 10) {
-        fprintf(stderr, "omsctl: a day is YYYY-MM-DD, not '%s'\n", day);
-        return -EINVAL;
-    }
     struct sheet sheet;
-    struct retail_day result = { 0 };
-    int r = sheet_open(&sheet, path, columns);
-    if (r < 0)
-        return r;
-    r = read_lines(arena, &sheet, day, &result);
-    sheet_close(&sheet);
-    if (r < 0)
-        return r;
-    if (result.n_lines == 0) {
-        fprintf(stderr, "omsctl: %s has no line of %s\n", path, day);
+    struct retail retail = { .mapping = mapping, .arena = arena };
+    if (sheet_open(&sheet, path, mapping->columns) < 0)
         return -EINVAL;
+    names_init(&retail.numbers, arena);
+    names_init(&retail.codes, arena);
+    names_init(&retail.customers, arena);
+    names_init(&retail.countries, arena);
+    names_add(&retail.customers, "");
+    int r = read_lines(&retail, &sheet);
+    sheet_close(&sheet);
+    if (r < 0) {
+        retail_finish(&retail);
+        return r;
     }
-    gather_invoices(arena, &result);
-    *ret_day = result;
+    retail_match(&retail);
+    *ret_retail = retail;
     return 0;
 }
 
-/* Goods have numbers, some in a series of their own; postage, fees, vouchers and manual entries have words. */
-static bool is_goods(const char *code)
+void retail_finish(struct retail *retail)
 {
-    return isdigit((unsigned char)code[0]) || strncmp(code, "DCGS", 4) == 0;
-}
-
-static int by_code(const void *a, const void *b)
-{
-    const struct retail_line *x = *(const struct retail_line *const *)a, *y = *(const struct retail_line *const *)b;
-    int r = strcmp(x->code, y->code);
-    return r ? r : (x->line > y->line) - (x->line < y->line);
-}
-
-size_t retail_products(struct arena *arena, const struct retail_day *day, struct retail_product **ret_products)
-{
-    const struct retail_line **lines = arena_alloc(arena, (day->n_sold + 1) * sizeof(*lines));
-    struct retail_product *products = arena_alloc(arena, (day->n_sold + 1) * sizeof(*products));
-    size_t n = 0;
-    memcpy(lines, day->sold, day->n_sold * sizeof(*lines));
-    qsort(lines, day->n_sold, sizeof(*lines), by_code);
-    for (size_t i = 0; i < day->n_sold; i++) {
-        const struct retail_line *line = lines[i];
-        if (n == 0 || strcmp(products[n - 1].code, line->code) != 0)
-            products[n++] = (struct retail_product){
-                .code = line->code, .title = "", .price_minor = line->price_minor, .stocked = is_goods(line->code)
-            };
-        struct retail_product *product = &products[n - 1];
-        product->quantity += line->quantity;
-        if (strlen(line->description) > strlen(product->title) && strlen(line->description) <= TITLE_MAX)
-            product->title = line->description;
-    }
-    for (size_t i = 0; i < n; i++)
-        if (!products[i].title[0])
-            products[i].title = products[i].code;
-    *ret_products = products;
-    return n;
+    names_finish(&retail->numbers);
+    names_finish(&retail->codes);
+    names_finish(&retail->customers);
+    names_finish(&retail->countries);
+    free(retail->lines);
+    free(retail->invoices);
+    free(retail->sent);
+    free(retail->titles);
+    *retail = (struct retail){ 0 };
 }

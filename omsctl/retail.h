@@ -1,56 +1,77 @@
-/* A retailer's invoice lines of one day: which are goods sold, and why the others are not.
+/* A retailer's file of invoice lines: what becomes of each by the rules of docs/import.md, and which invoices are sent.
  *
- * The file has the columns InvoiceNo, StockCode, Description, Quantity, InvoiceDate ("2010-12-01 08:26:00", taken as
- * UTC), UnitPrice (GBP), CustomerID, Country, as that of Chen (2015), Online Retail. */
+ * All of the file is in memory, about 48 bytes for a line and 48 for an invoice, and each text once. */
 #pragma once
 
-#include "mesh/base/arena.h"
+#include "omsctl/mapping.h"
+#include "omsctl/names.h"
 
-#define RETAIL_CURRENCY "GBP"
-#define RETAIL_CHANNEL  "erp"
-#define RETAIL_GUEST    "guest" /* whose an invoice without customer is */
-
-enum retail_refusal {
+enum retail_outcome {
     RETAIL_SOLD,
-    RETAIL_MISSING_FIELD,
-    RETAIL_CANCELLED,
-    RETAIL_ADJUSTMENT,
-    RETAIL_QUANTITY,
-    RETAIL_PRICE,
-    RETAIL_PRICE_FRACTION,
-    RETAIL_REFUSALS
+    RETAIL_REFUNDED,
+    RETAIL_CUSTOMER_UNKNOWN, /* credited, from here */
+    RETAIL_NO_SUCH_SALE,
+    RETAIL_ABOVE_SALE_PRICE,
+    RETAIL_ADJUSTMENT, /* refused, from here */
+    RETAIL_FIELD_MISSING,
+    RETAIL_QUANTITY_MISSING,
+    RETAIL_PRICE_MISSING,
+    RETAIL_PRICE_NOT_WHOLE,
+    RETAIL_PRICE_NEGATIVE,
+    RETAIL_QUANTITY_NOT_POSITIVE,
+    RETAIL_QUANTITY_NOT_NEGATIVE,
+    RETAIL_OUTCOMES
 };
+
+#define RETAIL_NONE UINT32_MAX
 
 struct retail_line {
-    size_t line; /* of the file */
-    const char *invoice, *code, *description, *quantity_text, *price_text, *customer, *country;
-    int64_t quantity, price_minor, time_us; /* when sold */
-    enum retail_refusal refusal;
+    uint32_t line; /* of the file */
+    uint32_t invoice, code;
+    uint32_t next;    /* line of the same invoice that is not refused, or RETAIL_NONE */
+    uint32_t sale;    /* the line that it refunds, or RETAIL_NONE */
+    int32_t quantity; /* of a cancellation too: above zero, if it is not refused */
+    int64_t price_minor;
+    uint8_t outcome;
 };
 
+/* Made of its lines that are not refused: without one it is not sent. Time, customer and country are the first one's.
+ */
 struct retail_invoice {
-    const struct retail_line *first; /* n sold lines, one behind the other in sold */
-    size_t at, n;
+    bool cancellation;
+    uint32_t n, first, last; /* lines */
+    uint32_t customer, country;
+    int64_t time_us;
 };
 
-struct retail_day {
-    struct retail_line *lines; /* all of the day, in the file's order */
-    size_t n_lines, n_sold;
-    const struct retail_line **sold; /* in the file's order, gathered by invoice */
-    struct retail_invoice *invoices;
-    size_t n_invoices;
+struct retail {
+    const struct mapping *mapping;
+    struct arena *arena;
+    struct names numbers, codes, customers, countries; /* customer 0 is a guest: "" */
+    struct retail_line *lines;                         /* in the order of the file */
+    struct retail_invoice *invoices;                   /* of each number */
+    const char **titles;                               /* of each code: the longest that its lines have, or "" */
+    uint32_t *sent;                                    /* invoices, in the order of their first lines */
+    size_t n_lines, n_sent;
+    size_t lines_room, invoices_room, titles_room; /* inside */
 };
 
-struct retail_product {
-    const char *code, *title;
-    int64_t price_minor, quantity; /* the first price of the day; the sum of what was sold */
-    bool stocked;
-};
+/* Keeps arena and mapping until retail_finish. 0, or -EINVAL after one clear line; then there is nothing to finish. */
+int retail_read(struct arena *arena, const char *path, const struct mapping *mapping, struct retail *ret_retail);
+void retail_finish(struct retail *retail);
 
-/* In the arena. 0, or -EINVAL after one clear line (also for a day that the file does not have). */
-int retail_read(struct arena *arena, const char *path, const char *day, struct retail_day *ret_day);
-/* One per stock code that was sold, by code. */
-size_t retail_products(struct arena *arena, const struct retail_day *day, struct retail_product **ret_products);
-/* UPPER_SNAKE and a sentence. */
-const char *retail_reason(enum retail_refusal refusal);
-const char *retail_sentence(enum retail_refusal refusal);
+static inline bool retail_is_credited(enum retail_outcome outcome)
+{
+    return outcome >= RETAIL_CUSTOMER_UNKNOWN && outcome < RETAIL_ADJUSTMENT;
+}
+static inline bool retail_is_refused(enum retail_outcome outcome)
+{
+    return outcome >= RETAIL_ADJUSTMENT;
+}
+/* "sold", "refunded", "credited" or "refused". */
+const char *retail_word(enum retail_outcome outcome);
+/* UPPER_SNAKE; "" for what is accepted. */
+const char *retail_reason(enum retail_outcome outcome);
+
+/* Inside of retail_read: finds the sale that each line of a cancellation refers to, or why it is a credit. */
+void retail_match(struct retail *retail);

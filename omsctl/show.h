@@ -39,4 +39,5 @@ struct progress {
 };
 void progress_start(struct progress *progress, const char *what, size_t total);
 void progress_step(struct progress *progress, bool refused);
+void progress_add(struct progress *progress, size_t done);
 void progress_end(struct progress *progress);

@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("OMS_BUILD_DIR", ROOT / "build"))
 CTL = BUILD / "omsctl" / "omsctl"
 SAMPLE = ROOT / "dev" / "sample"
-RETAIL = pathlib.Path(os.environ.get("RETAIL_FILE", ROOT.parent / "shared" / "data" / "online-retail.csv.xz"))
+RETAIL = pathlib.Path(os.environ.get("OMS_RETAIL_DATA", ROOT.parent / "shared" / "data")) / "online-retail.csv.xz"
 PORT_OFFSETS = (0, 9, 443, 379, 601, 602)  # gateway, its admin port, TLS, Redis, processor, carrier; services: x01 and x09
 
 

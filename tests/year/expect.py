@@ -1,0 +1,217 @@
+#!/usr/bin/python3
+"""What a retailer's file must come to, computed from the file by the rules of docs/import.md and nothing else: counts, and
+sums per month, country and SKU. Prints them as JSON: expect.py FILE [--mapping MAPPING] [--months N]."""
+import argparse
+import collections
+import csv
+import datetime
+import decimal
+import functools
+import json
+import lzma
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+MAPPING = ROOT / "dev" / "sample" / "retailer.json"
+WORD_MAX, QUANTITY_MAX = 64, 10**9
+PENCE = decimal.Decimal(100)
+SOLD, REFUNDED, CREDITED = "sold", "refunded", "credited"
+
+Line = collections.namedtuple("Line", "number invoice code quantity pence customer country time outcome reason")
+
+
+def open_text(path):
+    opened = lzma.open if str(path).endswith(".xz") else open
+    return opened(path, "rt", encoding="utf-8-sig", newline="")
+
+
+@functools.cache
+def whole_number(text):
+    """None: it is none, or one that no order can have."""
+    try:
+        number = decimal.Decimal(text)
+    except decimal.InvalidOperation:
+        return None
+    return int(number) if number == int(number) and abs(number) <= QUANTITY_MAX else None
+
+
+@functools.cache
+def in_pence(text):
+    """As a decimal; None: it is no number."""
+    try:
+        return decimal.Decimal(text) * PENCE
+    except decimal.InvalidOperation:
+        return None
+
+
+def refusal(kind, row, quantity, pence):
+    """Why a line is refused by what stands in it, or None."""
+    words = row.invoice, row.code, row.country
+    if kind == "adjustment":
+        return "ADJUSTMENT"
+    if not all(words) or kind is None or row.time is None or max(map(len, (*words, row.customer))) > WORD_MAX:
+        return "FIELD_MISSING"
+    if quantity is None:
+        return "QUANTITY_MISSING"
+    if pence is None or (pence == 0 and not row.customer):
+        return "PRICE_MISSING"
+    if pence != int(pence):
+        return "PRICE_NOT_WHOLE"
+    if pence < 0:
+        return "PRICE_NEGATIVE"
+    if kind == "sale" and quantity <= 0:
+        return "QUANTITY_NOT_POSITIVE"
+    if kind == "cancellation" and quantity >= 0:
+        return "QUANTITY_NOT_NEGATIVE"
+    return None
+
+
+class Reader:
+    """The lines of a file as the mapping has them, each with what the rules that look at it alone say."""
+
+    def __init__(self, mapping):
+        self.columns, self.format = mapping["columns"], mapping["time"]
+        self.suffix = mapping.get("customer_suffix", "")
+        self.patterns = [(kind, re.compile(mapping["invoices"][kind])) for kind in ("adjustment", "cancellation", "sale")]
+        self.kind, self.time = functools.cache(self._kind), functools.cache(self._time)
+
+    def _kind(self, invoice):
+        return next((kind for kind, pattern in self.patterns if pattern.search(invoice)), None)
+
+    def _time(self, text):
+        """Microseconds since 1970, or None."""
+        try:
+            moment = datetime.datetime.strptime(text, self.format).replace(tzinfo=datetime.timezone.utc)
+        except ValueError:
+            return None
+        return int(moment.timestamp()) * 10**6
+
+    def lines(self, file):
+        rows = csv.reader(file)
+        head = next(rows)
+        invoice, code, quantity, price, customer, country, time = (
+            head.index(self.columns[name]) for name in ("invoice", "code", "quantity", "price", "customer", "country", "time"))
+        for row in rows:
+            buyer = row[customer].strip().removesuffix(self.suffix)
+            n, pence = whole_number(row[quantity].strip()), in_pence(row[price].strip())
+            line = Line(rows.line_num, row[invoice].strip(), row[code].strip(), abs(n or 0), pence, buyer,
+                        row[country].strip(), self.time(row[time].strip()), "", "")
+            kind = self.kind(line.invoice)
+            reason = refusal(kind, line, n, pence)
+            if reason:
+                yield line._replace(outcome="refused", reason=reason)
+            else:
+                yield line._replace(outcome=SOLD if kind == "sale" else CREDITED, pence=int(pence))
+
+
+def gather(lines):
+    """Refused lines, and the others by invoice, in the order of the invoices' first lines; time, customer and country of an
+     invoice are those of its first line."""
+    refused, invoices = [], {}
+    for line in lines:
+        if line.outcome == "refused":
+            refused.append(line)
+            continue
+        of = invoices.setdefault(line.invoice, [])
+        first = of[0] if of else line
+        if first is not line:
+            line = line._replace(time=first.time, customer=first.customer, country=first.country)
+        of.append(line)
+    return refused, invoices
+
+
+def match(invoices):
+    """Each line of a cancellation refers to the latest sale before it, of the same customer, code and quantity, that no
+    other one refers to; unless its price is above that one's."""
+    sales = collections.defaultdict(list)
+    for lines in invoices.values():
+        for line in lines:
+            key = line.customer, line.code, line.quantity
+            if line.outcome == SOLD:
+                if line.customer:
+                    sales[key].append(line)
+                yield line
+            elif not line.customer:
+                yield line._replace(reason="CUSTOMER_UNKNOWN")
+            elif not sales[key]:
+                yield line._replace(reason="NO_SUCH_SALE")
+            elif sales[key][-1].pence < line.pence:
+                yield line._replace(reason="ABOVE_SALE_PRICE")
+            else:
+                sales[key].pop()
+                yield line._replace(outcome=REFUNDED)
+
+
+@functools.cache
+def month_of(time_us):
+    return datetime.datetime.fromtimestamp(time_us // 10**6, datetime.timezone.utc).strftime("%Y-%m")
+
+
+class Sums:
+    """Pence and units that were sold, refunded and credited."""
+
+    __slots__ = ("pence", "units")
+
+    def __init__(self):
+        self.pence, self.units = collections.Counter(), collections.Counter()
+
+    def add(self, what, pence, units):
+        self.pence[what] += pence
+        self.units[what] += units
+
+    @property
+    def net_pence(self):
+        return self.pence[SOLD] - self.pence[REFUNDED] - self.pence[CREDITED]
+
+    @property
+    def net_units(self):
+        return self.units[SOLD] - self.units[REFUNDED] - self.units[CREDITED]
+
+    def as_dict(self):
+        kinds = SOLD, REFUNDED, CREDITED
+        return {"pence": {kind: self.pence[kind] for kind in kinds} | {"net": self.net_pence},
+                "units": {kind: self.units[kind] for kind in kinds} | {"net": self.net_units}}
+
+
+class Expected:
+    def __init__(self, path, mapping_path=MAPPING):
+        mapping = json.loads(pathlib.Path(mapping_path).read_text(encoding="utf-8"))
+        goods = re.compile(mapping["goods"])
+        with open_text(path) as file:
+            refused, self.invoices = gather(Reader(mapping).lines(file))
+        self.refused = collections.Counter(line.reason for line in refused)
+        self.credited, self.counts = collections.Counter(), collections.Counter()
+        self.months, self.countries, self.skus = ({}, {}, {})
+        self.outcomes = {line.number: (line.outcome, line.reason) for line in refused}
+        self.lines = []
+        for line in match(self.invoices):
+            self.lines.append(line)
+            self.outcomes[line.number] = line.outcome, line.reason
+            self.counts[line.outcome] += 1
+            if line.outcome == CREDITED:
+                self.credited[line.reason] += 1
+            for sums, key in ((self.months, month_of(line.time)), (self.countries, line.country), (self.skus, line.code)):
+                sums.setdefault(key, Sums()).add(line.outcome, line.pence * line.quantity, line.quantity)
+        self.stocked = {sku for sku in self.skus if goods.search(sku)}
+
+    def as_dict(self):
+        total = sum(self.counts.values()) + sum(self.refused.values())
+        return {"invoices": len(self.invoices), "lines": total, "accepted": self.counts[SOLD] + self.counts[REFUNDED],
+                "refused": dict(self.refused), "credited": dict(self.credited)} | {
+                    name: {key: sums.as_dict() for key, sums in sorted(of.items())}
+                    for name, of in (("months", self.months), ("countries", self.countries), ("skus", self.skus))}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file")
+    parser.add_argument("--mapping", default=MAPPING)
+    args = parser.parse_args()
+    json.dump(Expected(args.file, args.mapping).as_dict(), sys.stdout, indent=1)
+    print()
+
+
+if __name__ == "__main__":
+    main()
