@@ -233,15 +233,16 @@ static void on_order_end(struct ask *ask, const struct rpc_status *status)
 
 static const struct ask_ops read_ops = { on_order, on_order_end };
 
-/* The watch's own bytes are the read's request: order_id is the first field of both, so that svc-order judges it, and
- * does not know the second. */
-static void read_order(struct watch *watch, struct bytes request)
+static void read_order(struct watch *watch)
 {
     struct hub *hub = watch->hub;
+    Oms__Order__V1__GetOrderRequest request = OMS__ORDER__V1__GET_ORDER_REQUEST__INIT;
+    uint8_t packed[128];
+    request.order_id = watch->order_id;
     struct ask_options options = {
         .peer = HUB_PEER,
         .method = "/oms.order.v1.OrderService/GetOrder",
-        .request = request,
+        .request = { packed, oms__order__v1__get_order_request__pack(&request, packed) },
         .timeout_us = READ_US,
         .caller = &watch->x->principal->caller,
     };
@@ -282,7 +283,7 @@ static void refuse(struct exchange *x, enum rpc_code code, const char *reason, c
     exchange_fail(x, &(struct answer){ code, reason, message, code == RPC_UNAVAILABLE ? 500000 : 0 });
 }
 
-/* 0, or -EINVAL: it was refused. What goes on to svc-order as a GetOrderRequest is judged there once more. */
+/* 0, or -EINVAL: it was refused. The order's id, which goes on to svc-order, is judged there once more. */
 static int check_request(struct exchange *x, struct bytes message, struct arena *arena)
 {
     struct rpc_status status;
@@ -316,7 +317,7 @@ static void begin_with(struct exchange *x, struct bytes message, struct arena *a
     struct watch *watch = x->gateway->hub->leaving ? NULL : create_watch(x, request);
     if (!watch)
         return refuse(x, RPC_UNAVAILABLE, "WATCH_RESUME", "the gateway takes no more watches: try elsewhere");
-    read_order(watch, message);
+    read_order(watch);
     if (x->server)
         exchange_shed(x);
 }
