@@ -130,8 +130,12 @@ static int add_times(struct txn *txn, const char *order_id, OrderExplanation *re
         txn_query(txn, &rows, "SELECT update_time_us, stuck_time_us FROM sales_order WHERE order_id = $1", T(order_id));
     if (r < 0 || rows.n == 0)
         return r;
+    int64_t moved_us = row_int(&rows, 0, 0);
+    for (size_t i = 0; i < ret->n_steps; i++)
+        if (ret->steps[i]->update_time_us > moved_us)
+            moved_us = ret->steps[i]->update_time_us;
     if (ret->waits_for[0])
-        ret->since_us = row_int(&rows, 0, 0);
+        ret->since_us = moved_us;
     ret->deadline_us = row_int(&rows, 0, 1);
     ret->stuck = ret->deadline_us > 0 && ret->deadline_us <= txn->now_us;
     return 0;

@@ -8,6 +8,8 @@
 
 #define PENDING_PATIENCE_US (16 * 60 * 1000000ll) /* then somebody has to look after it */
 
+enum { LIFE_NUMBERS = 9 }; /* sums and parcels */
+
 struct life {
     struct txn *txn;
     const char *order_id, *customer_id, *currency, *payment_token, *payment_id;
@@ -21,11 +23,15 @@ struct life {
     const char *reason; /* a sentence for the customer, kept if the order is rejected */
     const char *code;   /* for machines */
     bool stuck;         /* somebody has to look after it at once */
+    bool lines_changed; /* what of them is shipped or cancelled */
+    int64_t update_time_us;
     struct {
         enum order_state state;
         enum step_state steps[ORDER_STEPS];
         Oms__Order__V1__Order__PaymentState payment_state;
         Oms__Order__V1__Order__FulfillmentState fulfillment_state;
+        const char *payment_id;
+        int64_t numbers[LIFE_NUMBERS];
     } before;
 };
 
@@ -34,6 +40,7 @@ int life_open(struct txn *txn, const char *order_id, struct life *ret_life);
 /* An order that is being placed: nothing has happened to it. */
 void life_begin(struct txn *txn, const char *order_id, struct life *life);
 int life_happen(struct life *life, enum order_outcome outcome);
+/* Written and told, unless nothing but steps has changed: every version of an order has its event in the log. */
 int life_close(struct life *life);
 /* Instead of life_close, when nothing but steps has changed. */
 int life_close_steps(struct life *life);

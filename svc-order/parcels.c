@@ -86,6 +86,7 @@ int parcel_read(struct txn *txn, const char *fulfillment_id, const char *locatio
 static int mark_lines(struct life *life, const struct parcel *parcel, bool shipped, int64_t *ret_minor)
 {
     *ret_minor = 0;
+    life->lines_changed |= parcel->n > 0;
     for (size_t i = 0; i < parcel->n; i++) {
         const struct share *s = &parcel->shares[i];
         struct rows rows;

@@ -16,24 +16,35 @@ typedef Oms__Order__V1__Order__FulfillmentState FulfillmentState;
 
 /* --- reading --- */
 
+static void numbers_of(const struct life *life, int64_t ret_numbers[LIFE_NUMBERS])
+{
+    const int64_t numbers[LIFE_NUMBERS] = { life->due_minor,       life->asked_minor,    life->captured_minor,
+                                            life->returning_minor, life->refunded_minor, life->parcels,
+                                            life->parcels_shipped, life->parcels_open,   life->parcels_troubled };
+    memcpy(ret_numbers, numbers, sizeof(numbers));
+}
+
 static void remember(struct life *life)
 {
     life->before.state = life->state;
     memcpy(life->before.steps, life->steps, sizeof(life->steps));
     life->before.payment_state = life->payment_state;
     life->before.fulfillment_state = life->fulfillment_state;
+    life->before.payment_id = life->payment_id;
+    numbers_of(life, life->before.numbers);
 }
 
 int life_open(struct txn *txn, const char *order_id, struct life *ret_life)
 {
     struct rows rows;
-    int r = txn_query(txn, &rows,
-                      "SELECT o.state, o.customer_id, o.currency, o.total_minor, o.payment_token, o.payment_id, "
-                      "o.payment_state, o.fulfillment_state, o.due_minor, o.asked_minor, o.captured_minor, "
-                      "o.refunded_minor, o.parcels, o.parcels_shipped, o.parcels_open, o.parcels_troubled, "
-                      "o.payment_version, o.version, o.returning_minor, s.step, s.state FROM sales_order o "
-                      "LEFT JOIN order_step s ON s.order_id = o.order_id WHERE o.order_id = $1",
-                      T(order_id));
+    int r = txn_query(
+        txn, &rows,
+        "SELECT o.state, o.customer_id, o.currency, o.total_minor, o.payment_token, o.payment_id, "
+        "o.payment_state, o.fulfillment_state, o.due_minor, o.asked_minor, o.captured_minor, "
+        "o.refunded_minor, o.parcels, o.parcels_shipped, o.parcels_open, o.parcels_troubled, "
+        "o.payment_version, o.version, o.returning_minor, o.update_time_us, s.step, s.state FROM sales_order o "
+        "LEFT JOIN order_step s ON s.order_id = o.order_id WHERE o.order_id = $1",
+        T(order_id));
     if (r < 0 || rows.n == 0)
         return r;
 
@@ -59,13 +70,14 @@ int life_open(struct txn *txn, const char *order_id, struct life *ret_life)
         .payment_version = row_int(&rows, 0, 16),
         .version = row_int(&rows, 0, 17),
         .returning_minor = row_int(&rows, 0, 18),
+        .update_time_us = row_int(&rows, 0, 19),
         .reason = "",
         .code = "",
     };
     for (size_t i = 0; i < rows.n; i++) {
-        int64_t step = row_int(&rows, i, 19);
+        int64_t step = row_int(&rows, i, 20);
         if (step > NO_STEP && step < ORDER_STEPS)
-            ret_life->steps[step] = row_int(&rows, i, 20);
+            ret_life->steps[step] = row_int(&rows, i, 21);
     }
     remember(ret_life);
     return 1;
@@ -77,6 +89,7 @@ void life_begin(struct txn *txn, const char *order_id, struct life *life)
     life->order_id = order_id;
     life->payment_id = life->reason = life->code = "";
     life->version = 1;
+    life->update_time_us = txn->now_us;
     remember(life);
 }
 
@@ -205,7 +218,7 @@ static int write_order(struct life *life)
                     "refunded_minor = $12, fulfillment_state = $13, parcels = $14, parcels_shipped = $15, "
                     "parcels_open = $16, parcels_troubled = $17, stuck_time_us = $18, returning_minor = $19 "
                     "WHERE order_id = $1",
-                    T(life->order_id), I(life->state), I(life->version), I(life->txn->now_us),
+                    T(life->order_id), I(life->state), I(life->version), I(life->update_time_us),
                     T(is_rejected_now(life) ? life->reason : ""), I(life->payment_state), T(life->payment_id),
                     I(life->payment_version), I(life->due_minor), I(life->asked_minor), I(life->captured_minor),
                     I(life->refunded_minor), I(life->fulfillment_state), I(life->parcels), I(life->parcels_shipped),
@@ -239,10 +252,6 @@ int32_t order_event_of(enum order_state state)
 
 static int tell(struct life *life)
 {
-    bool changed = life->state != life->before.state;
-    if (!changed && life->payment_state == life->before.payment_state &&
-        life->fulfillment_state == life->before.fulfillment_state)
-        return 0;
     OrderStateChanged payload = OMS__EVENT__V1__ORDER_STATE_CHANGED__INIT;
     payload.order_id = (char *)life->order_id;
     payload.state = (Oms__Order__V1__Order__State)life->state;
@@ -253,8 +262,20 @@ static int tell(struct life *life)
     payload.fulfillment_state = life->fulfillment_state;
     /* An order is confirmed once: it goes on when it was too late to cancel it. */
     bool goes_on = life->state == CONFIRMED && life->before.state == CANCELLING;
-    int32_t type = changed && !goes_on ? order_event_of(life->state) : OMS__EVENT__V1__EVENT_TYPE__ORDER_PROGRESSED;
+    bool same = life->state == life->before.state || goes_on;
+    int32_t type = !same ? order_event_of(life->state) : OMS__EVENT__V1__EVENT_TYPE__ORDER_PROGRESSED;
     return order_tell(life->txn, type, life->order_id, life->customer_id, &payload.base);
+}
+
+static bool is_changed(const struct life *life)
+{
+    int64_t numbers[LIFE_NUMBERS];
+    numbers_of(life, numbers);
+    return life->lines_changed || life->state != life->before.state ||
+           life->payment_state != life->before.payment_state ||
+           life->fulfillment_state != life->before.fulfillment_state ||
+           strcmp(life->payment_id, life->before.payment_id) != 0 ||
+           memcmp(numbers, life->before.numbers, sizeof(numbers)) != 0;
 }
 
 int life_close(struct life *life)
@@ -265,12 +286,16 @@ int life_close(struct life *life)
     else if (life->state == CONFIRMED && everything_done(life))
         r = life_happen(life, EVERYTHING_DONE);
     life->fulfillment_state = derived_fulfillment(life);
-    life->version++;
+    bool changed = is_changed(life);
+    if (changed) {
+        life->version++;
+        life->update_time_us = life->txn->now_us;
+    }
     if (r == 0)
         r = write_order(life);
     if (r == 0)
         r = life_close_steps(life);
-    return r < 0 ? r : tell(life);
+    return r == 0 && changed ? tell(life) : r;
 }
 
 /* The order itself need not be read. */

@@ -20,6 +20,7 @@ static int64_t lessen_allocation(struct life *life, const char *location_id, con
 static int cancel_missing(struct life *life, const FulfillmentLine *missing)
 {
     struct rows rows;
+    life->lines_changed = true;
     int r = txn_query(life->txn, &rows,
                       "UPDATE order_line SET cancelled = cancelled + $3 WHERE order_id = $1 AND place = $2 "
                       "RETURNING unit_minor * $3",

@@ -68,6 +68,9 @@ const struct law laws[] = {
       "WHERE (placed, rejected, cancelled, completed) IS NOT (1, state = 3, state = 5, state = 6)" },
     { ALWAYS, "who follows the log is told of an order once and of one end",
       "SELECT order_id FROM told WHERE placed <> 1 OR confirmed > 1 OR rejected + cancelled + completed > 1" },
+    { ALWAYS, "every version of an order is told",
+      "SELECT order_id || ': ' || version FROM o.sales_order LEFT JOIN (SELECT key, count(*) n FROM o.event_log "
+      "GROUP BY key) ON key = order_id WHERE n IS NOT version AND (SELECT floor FROM o.log_head) = 0" },
     { AT_REST, "a completed order is paid, as far as it was not cancelled",
       "SELECT order_id || ': ' || captured_minor || ' of ' || due_minor FROM o.sales_order WHERE state = 6 AND "
       "payment_state <> 1 AND captured_minor - refunded_minor <> due_minor" },

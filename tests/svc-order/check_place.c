@@ -110,8 +110,8 @@ START_TEST(an_order_is_priced_by_us_and_confirmed)
     ck_assert_int_eq(order->lines[2]->line_total->units, 14);
     ck_assert_int_eq(order->lines[2]->line_total->nanos, 850000000);
     ck_assert_int_eq(order->payment_state, OMS__ORDER__V1__ORDER__PAYMENT_STATE__AUTHORIZED);
-    ck_assert_int_eq(order->version, 3);
-    ck_assert_str_eq(order->etag, "v3");
+    ck_assert_int_eq(order->version, 2);
+    ck_assert_str_eq(order->etag, "v2");
     ck_assert_str_eq(order->ship_to->name, "Anna");
     ck_assert_int_eq(order->ship_to->n_street, 2);
     ck_assert_str_eq(order->ship_to->street[1], "Flat 2");

@@ -118,6 +118,10 @@ static void ck_books(void)
                             "SELECT COUNT(*) FROM sales_order o WHERE 1 <> "
                             "(SELECT COUNT(*) FROM event_log e WHERE e.key = o.order_id AND e.type IN (11, 12))"),
                      0);
+    ck_assert_int_eq(NUMBER(&s, s.order,
+                            "SELECT COUNT(*) FROM sales_order o WHERE version <> "
+                            "(SELECT COUNT(*) FROM event_log e WHERE e.key = o.order_id)"),
+                     0);
 }
 
 START_TEST(whoever_dies_every_accepted_order_ends_and_nothing_is_sold_twice)
