@@ -39,6 +39,16 @@ static void add_placed(ProtobufCAllocator *allocator, const struct window_entry 
         update->payment_state = placed->payment_state;
 }
 
+static void add_imported(ProtobufCAllocator *allocator, const struct window_entry *entry, OrderUpdate *update)
+{
+    const Oms__Event__V1__OrderImported *imported =
+        oms__event__v1__order_imported__unpack(allocator, entry->payload_len, entry->payload);
+    if (!imported)
+        return;
+    update->payment_state = imported->payment_state;
+    update->fulfillment_state = imported->fulfillment_state;
+}
+
 static void add_changed(ProtobufCAllocator *allocator, const struct window_entry *entry, OrderUpdate *update)
 {
     const Oms__Event__V1__OrderStateChanged *changed =
@@ -63,6 +73,7 @@ static const struct {
     void (*add)(ProtobufCAllocator *allocator, const struct window_entry *entry, OrderUpdate *update);
 } events[] = {
     { OMS__EVENT__V1__EVENT_TYPE__ORDER_PLACED, OMS__ORDER__V1__ORDER__STATE__PENDING, add_placed },
+    { OMS__EVENT__V1__EVENT_TYPE__ORDER_IMPORTED, OMS__ORDER__V1__ORDER__STATE__COMPLETED, add_imported },
     { OMS__EVENT__V1__EVENT_TYPE__ORDER_PROGRESSED, 0, add_changed },
     CHANGED(CONFIRMED),
     CHANGED(REJECTED),

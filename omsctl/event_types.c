@@ -22,6 +22,8 @@ static const struct {
     ROW(ORDER_CANCELLED, order_state_changed),
     ROW(ORDER_COMPLETED, order_state_changed),
     ROW(ORDER_PROGRESSED, order_state_changed),
+    ROW(ORDER_IMPORTED, order_imported),
+    ROW(CREDIT_ISSUED, credit_issued),
     ROW(PAYMENT_AUTHORIZED, payment_changed),
     ROW(PAYMENT_DECLINED, payment_changed),
     ROW(PAYMENT_ACTION_REQUIRED, payment_changed),

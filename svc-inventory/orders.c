@@ -36,6 +36,8 @@ static const struct consumed events[] = {
     { OMS__EVENT__V1__EVENT_TYPE__ORDER_CANCELLED, NULL, NULL },
     { OMS__EVENT__V1__EVENT_TYPE__ORDER_COMPLETED, NULL, NULL },
     { OMS__EVENT__V1__EVENT_TYPE__ORDER_PROGRESSED, NULL, NULL },
+    { OMS__EVENT__V1__EVENT_TYPE__ORDER_IMPORTED, NULL, NULL },
+    { OMS__EVENT__V1__EVENT_TYPE__CREDIT_ISSUED, NULL, NULL },
     {},
 };
 const struct consumer inventory_consumers[] = {

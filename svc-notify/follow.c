@@ -24,7 +24,9 @@
     ROW(ORDER_CANCELLING,        NULL,              NO_MAIL,                 NO_CASE,              NOTHING) \
     ROW(ORDER_CANCELLED,         NULL,              ORDER_CANCELLED,         NO_CASE,              NOTHING) \
     ROW(ORDER_COMPLETED,         NULL,              ORDER_COMPLETED,         NO_CASE,              NOTHING) \
-    ROW(ORDER_PROGRESSED,        NULL,              NO_MAIL,                 NO_CASE,              NOTHING)
+    ROW(ORDER_PROGRESSED,        NULL,              NO_MAIL,                 NO_CASE,              NOTHING) \
+    ROW(ORDER_IMPORTED,          NULL,              NO_MAIL,                 NO_CASE,              NOTHING) \
+    ROW(CREDIT_ISSUED,           NULL,              NO_MAIL,                 NO_CASE,              NOTHING)
 
 /* What is declined or expires has its order rejected, and that is told. */
 #define PAYMENT_EVENTS(ROW) \

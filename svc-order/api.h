@@ -4,6 +4,7 @@
 #include "oms/event/v1/event.pb-c.h"
 #include "oms/inventory/v1/inventory.pb-c.h"
 #include "oms/order/v1/order.pb-c.h"
+#include "oms/payment/v1/ledger.pb-c.h"
 #include "oms/payment/v1/payment.pb-c.h"
 #include "oms/shipping/v1/fulfillment.pb-c.h"
 
@@ -15,6 +16,8 @@ typedef Oms__Catalog__V1__Variant Variant;
 typedef Oms__Event__V1__ProductUpserted ProductUpserted;
 typedef Oms__Event__V1__OrderPlaced OrderPlaced;
 typedef Oms__Event__V1__OrderStateChanged OrderStateChanged;
+typedef Oms__Event__V1__OrderImported OrderImported;
+typedef Oms__Event__V1__CreditIssued CreditIssued;
 typedef Oms__Event__V1__ReservationExpired ReservationExpired;
 typedef Oms__Event__V1__PaymentChanged PaymentChanged;
 typedef Oms__Event__V1__FulfillmentChanged FulfillmentChanged;
@@ -27,12 +30,16 @@ typedef Oms__Inventory__V1__ReserveStockResponse__Allocation Allocation;
 typedef Oms__Inventory__V1__ReservedLine ReservedLine;
 typedef Oms__Inventory__V1__ReleaseStockRequest ReleaseStockRequest;
 typedef Oms__Inventory__V1__CommitStockRequest CommitStockRequest;
+typedef Oms__Inventory__V1__RecordMovementsRequest RecordMovementsRequest;
+typedef Oms__Inventory__V1__RecordMovementsRequest__Line MovementLine;
 
 typedef Oms__Payment__V1__AuthorizePaymentRequest AuthorizePaymentRequest;
 typedef Oms__Payment__V1__CapturePaymentRequest CapturePaymentRequest;
 typedef Oms__Payment__V1__VoidPaymentRequest VoidPaymentRequest;
 typedef Oms__Payment__V1__VoidPaymentResponse VoidPaymentResponse;
 typedef Oms__Payment__V1__RefundPaymentRequest RefundPaymentRequest;
+typedef Oms__Payment__V1__BookInvoiceRequest BookInvoiceRequest;
+typedef Oms__Payment__V1__BookInvoiceRequest__Line InvoiceLine;
 
 typedef Oms__Shipping__V1__FulfillmentLine FulfillmentLine;
 typedef Oms__Shipping__V1__CreateFulfillmentRequest CreateFulfillmentRequest;
@@ -49,9 +56,16 @@ typedef Oms__Order__V1__PlaceOrderRequest__Line PlaceLine;
 typedef Oms__Order__V1__PlaceOrderResponse PlaceOrderResponse;
 typedef Oms__Order__V1__ImportOrdersRequest ImportOrdersRequest;
 typedef Oms__Order__V1__ImportOrdersRequest__Entry NewOrder;
+typedef Oms__Order__V1__ImportOrdersRequest__Cancelled CancelledLine;
 typedef Oms__Order__V1__ImportOrdersResponse ImportOrdersResponse;
 typedef Oms__Order__V1__ImportOrdersResponse__Result ImportResult;
 typedef Oms__Order__V1__ImportOrdersResponse__Refusal ImportRefusal;
+typedef Oms__Order__V1__Credit Credit;
+typedef Oms__Order__V1__CreditLine CreditLine;
+typedef Oms__Order__V1__GetCreditRequest GetCreditRequest;
+typedef Oms__Order__V1__GetCreditResponse GetCreditResponse;
+typedef Oms__Order__V1__ListCreditsRequest ListCreditsRequest;
+typedef Oms__Order__V1__ListCreditsResponse ListCreditsResponse;
 typedef Oms__Order__V1__GetOrderRequest GetOrderRequest;
 typedef Oms__Order__V1__GetOrderResponse GetOrderResponse;
 typedef Oms__Order__V1__BatchGetOrdersRequest BatchGetOrdersRequest;

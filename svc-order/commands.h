@@ -8,11 +8,15 @@
 #define RELEASE   "/oms.inventory.v1.InventoryService/ReleaseStock"
 #define COMMIT    "/oms.inventory.v1.InventoryService/CommitStock"
 
+#define RECORD_MOVEMENTS "/oms.inventory.v1.InventoryService/RecordMovements"
+
 #define PAYMENTS          "svc-payment"
 #define AUTHORIZE_PAYMENT "/oms.payment.v1.PaymentService/AuthorizePayment"
 #define CAPTURE_PAYMENT   "/oms.payment.v1.PaymentService/CapturePayment"
 #define VOID_PAYMENT      "/oms.payment.v1.PaymentService/VoidPayment"
 #define REFUND_PAYMENT    "/oms.payment.v1.PaymentService/RefundPayment"
+
+#define BOOK_INVOICE "/oms.payment.v1.LedgerService/BookInvoice"
 
 #define SHIPPING           "svc-shipping"
 #define CREATE_FULFILLMENT "/oms.shipping.v1.FulfillmentService/CreateFulfillment"

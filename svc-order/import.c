@@ -1,10 +1,13 @@
-/* ImportOrders: chunks of orders that another system has taken. A chunk is one transaction; an order that is refused
- * is told in its acknowledgement, and leaves the others as they are. */
+/* ImportOrders: chunks of what another system has taken, carried out or cancelled. A chunk is one transaction; an entry
+ * that is refused is told in its acknowledgement, and leaves the others as they are. */
 #include "svc-order/order.h"
 
+#include "mesh/base/id.h"
 #include "mesh/base/money.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 static int tell_refusal(struct txn *txn, const struct rpc_refusal *refusal, ImportResult *result)
 {
@@ -18,20 +21,51 @@ static int tell_refusal(struct txn *txn, const struct rpc_refusal *refusal, Impo
     return 0;
 }
 
-static int import_one(struct rpc_call *call, struct txn *txn, const NewOrder *order, ImportResult *result)
+/* What an entry has taken up is free for the next one, so that a chunk may be long; only its id is kept. */
+static char *keep_id(struct txn *txn, struct arena_mark before, const char *id)
 {
+    char kept[ID_MAX];
+    snprintf(kept, sizeof(kept), "%s", id);
+    arena_rewind(txn->arena, before);
+    return arena_copy(txn->arena, kept, strlen(kept));
+}
+
+static int place(struct rpc_call *call, struct txn *txn, const NewOrder *entry, ImportResult *result)
+{
+    struct arena_mark before = arena_mark(txn->arena);
     struct placed_order placed;
+    int r = order_place(call, txn, entry, &placed);
+    result->order_id = placed.order_id ? (char *)placed.order_id : result->order_id;
+    if (r < 0)
+        return r;
+    result->order_id = keep_id(txn, before, placed.order_id);
+    result->state = entry->fulfilled ? OMS__ORDER__V1__ORDER__STATE__COMPLETED : OMS__ORDER__V1__ORDER__STATE__PENDING;
+    result->total = money_to_wire(txn->arena, placed.total_minor, entry->currency_code);
+    return result->order_id && result->total ? 0 : -ENOMEM;
+}
+
+static int issue(struct rpc_call *call, struct txn *txn, const NewOrder *entry, ImportResult *result)
+{
+    struct arena_mark before = arena_mark(txn->arena);
+    struct issued_credit issued;
+    int r = credit_issue(call, txn, entry, &issued);
+    result->credit_id = issued.credit_id ? (char *)issued.credit_id : result->credit_id;
+    if (r < 0)
+        return r;
+    result->credit_id = keep_id(txn, before, issued.credit_id);
+    result->refunded = issued.refunded;
+    result->credited = issued.credited;
+    result->total = money_to_wire(txn->arena, issued.total_minor, entry->currency_code);
+    return result->credit_id && result->total ? 0 : -ENOMEM;
+}
+
+static int import_one(struct rpc_call *call, struct txn *txn, const NewOrder *entry, ImportResult *result)
+{
     struct rpc_refusal refusal;
-    int r = order_place(call, txn, order, &placed);
-    if (placed.order_id)
-        result->order_id = (char *)placed.order_id;
+    int r = entry->n_cancelled ? issue(call, txn, entry, result) : place(call, txn, entry, result);
     if (r == -EPROTO)
         r = rpc_refused(call, &refusal) < 0 ? -ENOMEM : tell_refusal(txn, &refusal, result);
-    if (r < 0 || result->refusal)
-        return r;
-    result->state = OMS__ORDER__V1__ORDER__STATE__PENDING;
-    result->total = money_to_wire(txn->arena, placed.total_minor, order->currency_code);
-    return result->total ? 0 : -ENOMEM;
+    return r;
 }
 
 int import_orders(struct rpc_call *call, struct txn *txn, const void *in, void *out)

@@ -22,6 +22,7 @@ struct life {
     int64_t parcels, parcels_shipped, parcels_open, parcels_troubled;
     const char *reason; /* a sentence for the customer, kept if the order is rejected */
     const char *code;   /* for machines */
+    bool elsewhere;     /* it was carried out there: nothing of it is ours */
     bool stuck;         /* somebody has to look after it at once */
     bool lines_changed; /* what of them is shipped or cancelled */
     int64_t update_time_us;

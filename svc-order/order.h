@@ -14,6 +14,12 @@ extern const struct migration order_migrations[];
      ROLE_BIT(MESH__V1__ROLE__ERP) | ROLE_BIT(MESH__V1__ROLE__OPERATOR) | ROLE_BIT(MESH__V1__ROLE__SERVICE) | \
      ROLE_BIT(MESH__V1__ROLE__ADMIN))
 
+/* The same of a credit memo, which does not change: it has one version. */
+#define AUDIENCE_CREDIT \
+    (ROLE_BIT(MESH__V1__ROLE__CUSTOMER) | ROLE_BIT(MESH__V1__ROLE__CSR) | ROLE_BIT(MESH__V1__ROLE__ERP) | \
+     ROLE_BIT(MESH__V1__ROLE__OPERATOR) | ROLE_BIT(MESH__V1__ROLE__SERVICE) | ROLE_BIT(MESH__V1__ROLE__ADMIN))
+#define CREDIT_VERSION 1
+
 /* --- the methods of OrderService (spec.c has their table) --- */
 
 /* place.c */
@@ -26,8 +32,28 @@ rpc_unit cancel_order, replay_cancel_order, settle_cancel_order;
 rpc_unit get_order, batch_get_orders;
 /* list.c */
 rpc_unit list_orders;
+/* credits.c */
+rpc_unit get_credit, list_credits;
 /* explain.c */
 rpc_unit explain_order, list_stuck_orders;
+
+/* --- entry.c: what is checked of an order and of a cancellation alike ---
+ * 0, or the negative value of rpc_fail. A list is the field of the entry that the i-th item is in. */
+
+struct entry_head {
+    const char *customer_id; /* "": a guest's, by an ERP */
+    int64_t time_us;         /* when it was placed, or issued */
+};
+int entry_check(struct rpc_call *call, struct txn *txn, const NewOrder *entry, struct entry_head *ret_head);
+bool entry_from_erp(struct rpc_call *call);
+/* The price that an item names. */
+int entry_price(struct rpc_call *call, const NewOrder *entry, const char *list, size_t i, const Money *named,
+                int64_t *ret_minor);
+/* Adds what the item costs to the total. */
+int entry_add(struct rpc_call *call, const char *list, size_t i, int64_t unit_minor, int64_t quantity,
+              int64_t *total_minor);
+/* "lines[3].sku" */
+const char *entry_field(struct rpc_call *call, const char *list, size_t i, const char *name);
 
 /* --- placing.c: a new order, in the transaction of whoever has it --- */
 
@@ -38,11 +64,58 @@ struct placed_order {
 /* 0; -EPROTO: refused, nothing is written and the call has the error; or a negative errno of the store. */
 int order_place(struct rpc_call *call, struct txn *txn, const NewOrder *order, struct placed_order *ret_placed);
 
+/* --- begin.c, document.c: what follows from it --- */
+
+struct item {
+    const char *sku, *title;
+    int64_t quantity, unit_minor;
+    bool stocked;
+};
+struct new_order {
+    struct txn *txn;
+    const char *order_id, *customer_id, *channel, *country, *currency, *payment_token;
+    int64_t place_time_us, total_minor;
+    Oms__Order__V1__Order__PaymentState payment_state;
+    Oms__Order__V1__Order__FulfillmentState fulfillment_state;
+    bool elsewhere; /* it was carried out there */
+    const struct item *items;
+    size_t n;
+};
+/* It is written as it begins, and told with what has to be done for it. */
+int order_begin(const struct new_order *order);
+
+/* An order that was carried out elsewhere, or a credit memo. */
+struct document {
+    const char *id, *order_id; /* order_id: the only one that it is about, or "" */
+    const char *customer_id, *country, *channel, *currency;
+    int64_t time_us;
+    bool credit;
+    const struct item *items;
+    size_t n;
+};
+/* Wants its stock moved, and its amounts booked. */
+int document_send(struct txn *txn, const struct document *document);
+
+/* --- crediting.c: a credit memo, in the transaction of whoever has it --- */
+
+struct issued_credit {
+    const char *credit_id; /* as of placed_order */
+    int64_t total_minor;
+    uint32_t refunded, credited; /* lines */
+};
+/* As order_place. */
+int credit_issue(struct rpc_call *call, struct txn *txn, const NewOrder *entry, struct issued_credit *ret_issued);
+
 /* --- cancel.c: verbs, which people ask for and a state may not know --- */
 
 enum verb { VERB_CANCEL, VERBS };
 bool verb_legal(enum verb verb, enum order_state state);
 const char *verb_name(enum verb verb);
+
+/* --- credits.c: credit memos as messages in the transaction's arena; 0 or a negative errno of the store --- */
+
+/* Those that there are, in any order. */
+int credits_read(struct txn *txn, const char *const *credit_ids, size_t n, Credit ***ret_credits, size_t *ret_n);
 
 /* --- read.c: orders as messages in the transaction's arena; 0 or a negative errno of the store --- */
 
@@ -53,6 +126,8 @@ int order_read(struct txn *txn, const char *order_id, const char *owner, Order *
 
 int placed_snapshot(struct txn *txn, const char *after, size_t max, struct event *ret_events, const char **ret_keys);
 int changed_snapshot(struct txn *txn, const char *after, size_t max, struct event *ret_events, const char **ret_keys);
+int imported_snapshot(struct txn *txn, const char *after, size_t max, struct event *ret_events, const char **ret_keys);
+int credits_snapshot(struct txn *txn, const char *after, size_t max, struct event *ret_events, const char **ret_keys);
 
 /* --- saga.c (life.h has the rest) --- */
 
@@ -81,7 +156,7 @@ struct price_list {
     struct price *items; /* sorted by SKU */
     size_t n;
 };
-/* The prices of the lines' SKUs, as far as they are known. 0 or a negative errno. */
-int prices_read(struct txn *txn, PlaceLine *const *lines, size_t n, struct price_list *ret_list);
+/* The prices of the SKUs, as far as they are known; sorts them. 0 or a negative errno. */
+int prices_read(struct txn *txn, const char **skus, size_t n, struct price_list *ret_list);
 /* NULL: no such SKU. */
 const struct price *prices_find(const struct price_list *list, const char *sku);

@@ -175,6 +175,10 @@ const struct deliverer order_deliverers[] = {
         oms__shipping__v1__create_fulfillment_response, fulfil_ended, GIVE_UP_RAISE, 0),
     ROW(CANCEL_FULFILLMENT, oms__shipping__v1__cancel_fulfillment_request,
         oms__shipping__v1__cancel_fulfillment_response, cancel_ended, GIVE_UP_PARK, 0),
+    ROW(RECORD_MOVEMENTS, oms__inventory__v1__record_movements_request, oms__inventory__v1__record_movements_response,
+        NULL, GIVE_UP_PARK, 0),
+    ROW(BOOK_INVOICE, oms__payment__v1__book_invoice_request, oms__payment__v1__book_invoice_response, NULL,
+        GIVE_UP_PARK, 0),
     {},
 };
 

@@ -86,18 +86,14 @@ static int compare_prices(const void *a, const void *b)
     return strcmp(((const struct price *)a)->sku, ((const struct price *)b)->sku);
 }
 
-/* Each SKU once, as statement values. */
-static int distinct_skus(struct txn *txn, PlaceLine *const *lines, size_t n, struct value **ret_values, size_t *ret_n)
+/* Each SKU once, as statement values; sorts them. */
+static int distinct_skus(struct txn *txn, const char **skus, size_t n, struct value **ret_values, size_t *ret_n)
 {
-    const char **skus = arena_alloc(txn->arena, n * sizeof(*skus));
     struct value *values = arena_alloc(txn->arena, n * sizeof(*values));
-    if (!skus || !values)
-        return -ENOMEM;
-    for (size_t i = 0; i < n; i++)
-        skus[i] = lines[i]->sku;
-    qsort(skus, n, sizeof(*skus), compare_texts);
-
     size_t kept = 0;
+    if (!values)
+        return -ENOMEM;
+    qsort(skus, n, sizeof(*skus), compare_texts);
     for (size_t i = 0; i < n; i++) {
         if (i == 0 || strcmp(skus[i - 1], skus[i]) != 0)
             values[kept++] = T(skus[i]);
@@ -107,11 +103,11 @@ static int distinct_skus(struct txn *txn, PlaceLine *const *lines, size_t n, str
     return 0;
 }
 
-int prices_read(struct txn *txn, PlaceLine *const *lines, size_t n, struct price_list *ret_list)
+int prices_read(struct txn *txn, const char **skus, size_t n, struct price_list *ret_list)
 {
-    struct value *skus;
-    size_t n_skus;
-    int r = distinct_skus(txn, lines, n, &skus, &n_skus);
+    struct value *wanted;
+    size_t n_wanted;
+    int r = distinct_skus(txn, skus, n, &wanted, &n_wanted);
     if (r < 0)
         return r;
     struct rows rows;
@@ -119,7 +115,7 @@ int prices_read(struct txn *txn, PlaceLine *const *lines, size_t n, struct price
         txn, &rows,
         "WITH wanted (sku) AS (VALUES (CAST($1 AS TEXT))) SELECT p.sku, p.title, p.price_minor, p.currency, p.stocked "
         "FROM wanted JOIN price p ON p.sku = wanted.sku",
-        n_skus, 1, skus);
+        n_wanted, 1, wanted);
     if (r < 0)
         return r;
 

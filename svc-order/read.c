@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { COLUMN_CURRENCY = 3, COLUMN_EMAIL = 17, COLUMN_ADDRESS = 18, COLUMN_STREET = 19, STREETS = 4 };
+enum { COLUMN_CURRENCY = 3, COLUMN_EMAIL = 19, COLUMN_ADDRESS = 20, COLUMN_STREET = 21, STREETS = 4 };
 
 static int read_address(struct txn *txn, const struct rows *rows, size_t row, Address **ret_address)
 {
@@ -49,10 +49,12 @@ static int read_head(struct txn *txn, const struct rows *rows, size_t row, Order
         .fulfillment_state = (Oms__Order__V1__Order__FulfillmentState)row_int(rows, row, 14),
         .payment_id = (char *)row_text(rows, row, 15),
         .captured = money_to_wire(txn->arena, row_int(rows, row, 16), row_text(rows, row, COLUMN_CURRENCY)),
+        .credited = money_to_wire(txn->arena, row_int(rows, row, 17), row_text(rows, row, COLUMN_CURRENCY)),
+        .fulfilled_elsewhere = row_int(rows, row, 18),
         .email = (char *)row_text(rows, row, COLUMN_EMAIL),
         .lines = arena_alloc(txn->arena, row_int(rows, row, ORDER_COLUMN_LINES) * sizeof(OrderLine *)),
     };
-    if (!order->total || !order->captured || !order->etag || !order->lines)
+    if (!order->total || !order->captured || !order->credited || !order->etag || !order->lines)
         return -ENOMEM;
     return row_null(rows, row, COLUMN_ADDRESS) ? 0 : read_address(txn, rows, row, &order->ship_to);
 }
@@ -68,6 +70,7 @@ static int read_line(struct txn *txn, const struct rows *rows, size_t row, const
     line->quantity = row_int(rows, row, 3);
     line->shipped = row_int(rows, row, 5);
     line->cancelled = row_int(rows, row, 6);
+    line->returned = row_int(rows, row, 7);
     int r = money_multiply(unit, line->quantity, &total);
     if (r < 0)
         return r;
@@ -97,7 +100,8 @@ static int read_lines(struct txn *txn, Order *const *orders, size_t n)
     struct rows rows;
     int r = txn_query_many(txn, &rows,
                            "WITH wanted (order_id) AS (VALUES (CAST($1 AS TEXT))) "
-                           "SELECT l.order_id, l.sku, l.title, l.quantity, l.unit_minor, l.shipped, l.cancelled "
+                           "SELECT l.order_id, l.sku, l.title, l.quantity, l.unit_minor, l.shipped, l.cancelled, "
+                           "l.returned "
                            "FROM wanted JOIN order_line l ON l.order_id = wanted.order_id ORDER BY l.order_id, l.place",
                            n, 1, ids);
     if (r < 0)

@@ -8,8 +8,8 @@
 #define ORDER_COLUMNS \
     "o.order_id, o.customer_id, o.state, o.currency, o.total_minor, o.lines, o.channel, o.external_id, o.placed_by, " \
     "o.place_time_us, o.update_time_us, o.version, o.reject_reason, o.payment_state, o.fulfillment_state, " \
-    "o.payment_id, o.captured_minor, a.email, a.name, a.street1, a.street2, a.street3, a.street4, a.city, " \
-    "a.postal_code, a.country " \
+    "o.payment_id, o.captured_minor, o.credited_minor, o.elsewhere, a.email, a.name, a.street1, a.street2, " \
+    "a.street3, a.street4, a.city, a.postal_code, a.country " \
     "FROM sales_order o LEFT JOIN order_address a ON a.order_id = o.order_id "
 enum { ORDER_COLUMN_LINES = 5 };
 

@@ -37,14 +37,13 @@ static void remember(struct life *life)
 int life_open(struct txn *txn, const char *order_id, struct life *ret_life)
 {
     struct rows rows;
-    int r = txn_query(
-        txn, &rows,
-        "SELECT o.state, o.customer_id, o.currency, o.total_minor, o.payment_token, o.payment_id, "
-        "o.payment_state, o.fulfillment_state, o.due_minor, o.asked_minor, o.captured_minor, "
-        "o.refunded_minor, o.parcels, o.parcels_shipped, o.parcels_open, o.parcels_troubled, "
-        "o.payment_version, o.version, o.returning_minor, o.update_time_us, s.step, s.state FROM sales_order o "
-        "LEFT JOIN order_step s ON s.order_id = o.order_id WHERE o.order_id = $1",
-        T(order_id));
+    int r = txn_query(txn, &rows,
+                      "SELECT o.state, o.customer_id, o.currency, o.total_minor, o.payment_token, o.payment_id, "
+                      "o.payment_state, o.fulfillment_state, o.due_minor, o.asked_minor, o.captured_minor, "
+                      "o.refunded_minor, o.parcels, o.parcels_shipped, o.parcels_open, o.parcels_troubled, "
+                      "o.payment_version, o.version, o.returning_minor, o.update_time_us, o.elsewhere, s.step, s.state "
+                      "FROM sales_order o LEFT JOIN order_step s ON s.order_id = o.order_id WHERE o.order_id = $1",
+                      T(order_id));
     if (r < 0 || rows.n == 0)
         return r;
 
@@ -71,13 +70,14 @@ int life_open(struct txn *txn, const char *order_id, struct life *ret_life)
         .version = row_int(&rows, 0, 17),
         .returning_minor = row_int(&rows, 0, 18),
         .update_time_us = row_int(&rows, 0, 19),
+        .elsewhere = row_int(&rows, 0, 20),
         .reason = "",
         .code = "",
     };
     for (size_t i = 0; i < rows.n; i++) {
-        int64_t step = row_int(&rows, i, 20);
+        int64_t step = row_int(&rows, i, 21);
         if (step > NO_STEP && step < ORDER_STEPS)
-            ret_life->steps[step] = row_int(&rows, i, 21);
+            ret_life->steps[step] = row_int(&rows, i, 22);
     }
     remember(ret_life);
     return 1;
@@ -124,6 +124,8 @@ static void derive_payment(struct life *life, enum order_outcome outcome)
 
 static FulfillmentState derived_fulfillment(const struct life *life)
 {
+    if (life->elsewhere)
+        return life->fulfillment_state;
     if (life->steps[STEP_FULFIL] == TODO)
         return life->state == PENDING || life->state == REJECTED ? FULFILLMENT(UNFULFILLED) : FULFILLMENT(NOT_NEEDED);
     if (life->parcels == 0)

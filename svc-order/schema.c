@@ -167,5 +167,40 @@ const struct migration order_migrations[] = {
       "    amount_minor {int} NOT NULL,\n"
       "    PRIMARY KEY (order_id, fulfillment_id)\n"
       ") {clustered}" },
+    { 4, "imports",
+      "ALTER TABLE sales_order ADD COLUMN elsewhere {int} NOT NULL DEFAULT 0 CHECK (elsewhere IN (0, 1));\n"
+      "ALTER TABLE sales_order ADD COLUMN credited_minor {int} NOT NULL DEFAULT 0 " /* by credit memos */
+      "CHECK (credited_minor BETWEEN 0 AND total_minor);\n"
+      "ALTER TABLE order_line ADD COLUMN returned {int} NOT NULL DEFAULT 0 " /* of what was shipped */
+      "CHECK (returned BETWEEN 0 AND shipped);\n"
+      "CREATE TABLE credit (\n"
+      "    credit_id {text} NOT NULL PRIMARY KEY,\n"
+      "    customer_id {text} NOT NULL,\n" /* empty: a guest */
+      "    currency {text} NOT NULL,\n"
+      "    total_minor {int} NOT NULL CHECK (total_minor >= 0),\n"
+      "    lines {int} NOT NULL CHECK (lines > 0),\n"
+      "    channel {text} NOT NULL,\n"
+      "    external_id {text} NOT NULL,\n"
+      "    country {text} NOT NULL,\n"
+      "    issued_by {text} NOT NULL,\n"
+      "    issue_time_us {int} NOT NULL,\n"
+      "    update_time_us {int} NOT NULL\n"
+      ") {clustered};\n"
+      "CREATE UNIQUE INDEX credit_external ON credit (channel, external_id);\n"
+      "CREATE INDEX credit_by_time ON credit (issue_time_us, credit_id);\n"
+      "CREATE INDEX credit_by_customer ON credit (customer_id, issue_time_us, credit_id);\n"
+      "CREATE TABLE credit_line (\n"
+      "    credit_id {text} NOT NULL REFERENCES credit (credit_id),\n"
+      "    place {int} NOT NULL,\n"
+      "    sku {text} NOT NULL,\n"
+      "    title {text} NOT NULL,\n"
+      "    quantity {int} NOT NULL CHECK (quantity > 0),\n"
+      "    unit_minor {int} NOT NULL CHECK (unit_minor >= 0),\n"
+      "    reason {text} NOT NULL,\n"
+      "    order_id {text} NOT NULL,\n" /* whose line it refunds; empty: it refunds none */
+      "    order_place {int} NOT NULL,\n"
+      "    PRIMARY KEY (credit_id, place)\n"
+      ") {clustered};\n"
+      "CREATE INDEX credit_line_of_order ON credit_line (order_id, credit_id) WHERE order_id <> ''" },
     {}
 };

@@ -10,6 +10,8 @@ static const struct rpc_method methods[] = {
     { "GetOrder", .unit = get_order },
     { "BatchGetOrders", .unit = batch_get_orders },
     { "ListOrders", .unit = list_orders },
+    { "GetCredit", .unit = get_credit },
+    { "ListCredits", .unit = list_credits },
     { "WatchOrder", .elsewhere = true },
     {},
 };
@@ -21,9 +23,7 @@ static const struct rpc_service order_rpc = {
 static const struct rpc_service *const serves[] = { &order_rpc, NULL };
 
 static const struct snapshot_kind snapshots[] = {
-    { placed_snapshot },
-    { changed_snapshot },
-    {},
+    { placed_snapshot }, { changed_snapshot }, { imported_snapshot }, { credits_snapshot }, {},
 };
 
 const struct service_spec order_service = {

@@ -264,6 +264,8 @@ static const struct rpc_method order_methods[] = {
     { "CancelOrder", .elsewhere = true },
     { "ExplainOrder", .elsewhere = true },
     { "ListStuckOrders", .elsewhere = true },
+    { "GetCredit", .elsewhere = true },
+    { "ListCredits", .elsewhere = true },
     { "WatchOrder", .elsewhere = true },
     {},
 };

@@ -96,7 +96,8 @@ static const struct rpc_method order_methods[] = {
     { "GetOrder", .elsewhere = true },         { "ListOrders", .elsewhere = true },
     { "CancelOrder", .elsewhere = true },      { "ExplainOrder", .elsewhere = true },
     { "BatchGetOrders", .elsewhere = true },   { "ListStuckOrders", .elsewhere = true },
-    { "WatchOrder", .elsewhere = true },       {},
+    { "WatchOrder", .elsewhere = true },       { "GetCredit", .elsewhere = true },
+    { "ListCredits", .elsewhere = true },      {},
 };
 
 static const struct rpc_service catalog = { "oms.catalog.v1.CatalogService",

@@ -70,6 +70,7 @@ static const struct {
     { &oms__notify__v1__alert_service__descriptor, "svc-notify" },
     { &oms__notify__v1__notification_service__descriptor, "svc-notify" },
     { &mesh__v1__deliver_service__descriptor, "svc-inventory" },
+    { &mesh__v1__log_service__descriptor, "svc-order" },
 };
 
 static bool message(struct outcall *call, struct bytes bytes)

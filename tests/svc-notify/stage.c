@@ -57,7 +57,8 @@ static const struct rpc_method order_methods[] = {
     { "BatchGetOrders", .unit = answer_orders }, { "ListOrders", .elsewhere = true },
     { "CancelOrder", .elsewhere = true },        { "ImportOrders", .elsewhere = true },
     { "ExplainOrder", .elsewhere = true },       { "ListStuckOrders", .elsewhere = true },
-    { "WatchOrder", .elsewhere = true },         {},
+    { "WatchOrder", .elsewhere = true },         { "GetCredit", .elsewhere = true },
+    { "ListCredits", .elsewhere = true },        {},
 };
 static const struct rpc_service order_rpc = { "oms.order.v1.OrderService", &oms__order__v1__order_service__descriptor,
                                               order_methods };

@@ -3,6 +3,8 @@
 #include "tests/mesh/store_fixture.h"
 #include "tests/suite.h"
 
+#include <errno.h>
+
 #define FIRST_RELEASE 2 /* migrations */
 
 static struct fixture f;
@@ -106,4 +108,61 @@ START_TEST(a_line_still_needs_its_order)
 }
 END_TEST
 
-SUITE("migration", 20, no_order_is_lost, an_order_of_the_first_release_reads_as_it_was, a_line_still_needs_its_order)
+/* As the release before imports writes them. */
+static int write_like_before(struct txn *txn, void *arg)
+{
+    int r =
+        txn_post(txn, "INSERT INTO sales_order (order_id, customer_id, state, currency, total_minor, lines, "
+                      "channel, external_id, placed_by, place_time_us, update_time_us, version, reject_reason, "
+                      "payment_state, payment_token, due_minor, stuck_time_us) "
+                      "VALUES ('ord_3', 'cus_1', 1, 'GBP', 300, 1, 'web', '', 'cus_1', 9, 9, 1, '', 1, '', 300, 9)");
+    if (r == 0)
+        r = txn_post(txn, "INSERT INTO order_line (order_id, title, place, sku, quantity, unit_minor, stocked) "
+                          "VALUES ('ord_3', 'Cup', 0, 'CUP', 1, 300, 1)");
+    if (r == 0)
+        r = txn_post(txn, "UPDATE order_line SET shipped = shipped + 1 WHERE order_id = 'ord_3' AND place = 0");
+    return r;
+}
+
+static int read_new(struct txn *txn, void *arg)
+{
+    Order *order = NULL;
+    int r = order_read(txn, "ord_3", "", &order);
+    ck_assert_ptr_nonnull(order);
+    ck_assert(!order->fulfilled_elsewhere);
+    ck_assert_int_eq(order->credited->units, 0);
+    ck_assert_int_eq(order->lines[0]->shipped, 1);
+    ck_assert_int_eq(order->lines[0]->returned, 0);
+    return r;
+}
+
+START_TEST(the_release_before_goes_on_beside_this_one)
+{
+    migrate_old_orders();
+    ck_assert_int_eq(do_write(&f, write_like_before, NULL), 0);
+    ck_assert_int_eq(do_write(&f, read_new, NULL), 0);
+    fixture_finish(&f);
+}
+END_TEST
+
+static int return_too_much(struct txn *txn, void *arg)
+{
+    return txn_post(txn, "UPDATE order_line SET returned = 1 WHERE order_id = 'ord_1' AND place = 0");
+}
+
+static int credit_too_much(struct txn *txn, void *arg)
+{
+    return txn_post(txn, "UPDATE sales_order SET credited_minor = total_minor + 1 WHERE order_id = 'ord_1'");
+}
+
+START_TEST(no_more_comes_back_than_has_left)
+{
+    migrate_old_orders();
+    ck_assert_int_eq(do_write(&f, return_too_much, NULL), -EDOM);
+    ck_assert_int_eq(do_write(&f, credit_too_much, NULL), -EDOM);
+    fixture_finish(&f);
+}
+END_TEST
+
+SUITE("migration", 20, no_order_is_lost, an_order_of_the_first_release_reads_as_it_was, a_line_still_needs_its_order,
+      the_release_before_goes_on_beside_this_one, no_more_comes_back_than_has_left)
