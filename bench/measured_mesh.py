@@ -20,6 +20,7 @@ os.environ["OMS_BUILD_DIR"] = str(BUILD)
 TICK = os.sysconf("SC_CLK_TCK")
 SERVICES = ("svc-order", "svc-inventory", "svc-payment", "svc-shipping", "svc-notify")
 FOLLOWS = {"prices": "svc-inventory", "orders": "svc-order", "payments": "svc-payment", "fulfillments": "svc-shipping"}
+DRAIN_S = 60
 OTHERS = ("redis", "processor", "carrier")  # not ours: their CPU is not counted
 
 
@@ -57,7 +58,7 @@ class Books:
     def drained(self):
         heads = {name: self.one(name, "SELECT COALESCE(MAX(seq), 0) FROM event_log") for name in SERVICES}
         for name in SERVICES:
-            if self.one(name, "SELECT COUNT(*) FROM outbox WHERE destination <> ''"):
+            if self.one(name, "SELECT EXISTS (SELECT 1 FROM outbox WHERE destination <> '')"):
                 return False
             for consumer, seq in self.db[name].execute("SELECT name, seq FROM consumer_cursor"):
                 if seq < heads[FOLLOWS[consumer.split("-", 1)[1]]]:
@@ -128,3 +129,52 @@ def start_mesh():
 def tell_machine(mesh):
     kind = subprocess.run(["stat", "-f", "-c", "%T", mesh.dir], capture_output=True, text=True).stdout.strip()
     print(f"{os.cpu_count()} cores; {kind}, fsync {measured_fsync_us(mesh.dir):.0f} µs\n")
+
+
+class Load:
+    """A program that prints begin and end around what is measured, and then one row of numbers."""
+
+    def __init__(self, mesh, seconds, *args):
+        self.mesh, self.seconds = mesh, seconds
+        self.books, self.processes = Books(mesh.dir), processes(mesh)
+        self.program = subprocess.Popen([str(a) for a in args], stdout=subprocess.PIPE, text=True)
+
+    def expect(self, line):
+        said = self.program.stdout.readline()
+        if said != f"{line}\n":
+            self.program.kill()
+            sys.exit(f"the load did not {line}\n{self.mesh.logs()}")
+
+    def run(self):
+        """Until it has ended and all that follows from it, too: the row."""
+        self.expect("begin")
+        begun, cpu0 = time.monotonic(), {p.name: p.cpu_s() for p in self.processes}
+        metrics0 = {p.name: p.metrics() for p in self.processes}
+        self.first = time.time_ns() // 1000
+        self.expect("end")
+        self.last = time.time_ns() // 1000
+        self.loaded = time.monotonic() - begun
+        while not self.books.drained():
+            if time.monotonic() - begun > self.seconds + DRAIN_S:
+                raise RuntimeError("the outboxes do not drain")
+            time.sleep(0.02)
+        self.wall = time.monotonic() - begun
+        self.cpu = {p.name: p.cpu_s() - cpu0[p.name] for p in self.processes}
+        self.counted = {p.name: {k: v - metrics0[p.name].get(k, 0) for k, v in p.metrics().items()} for p in self.processes}
+        row = [int(n) for n in self.program.stdout.readline().split()]
+        self.program.wait()
+        return row
+
+    def ours(self):
+        """Seconds of CPU of the mesh's own processes."""
+        return sum(cpu for name, cpu in self.cpu.items() if name not in OTHERS)
+
+    def tell_processes(self, n, what, n_calls=None, per=None):
+        """CPU for each of n, and what was done for each of n_calls, or of n."""
+        n_calls, done = n_calls or n, f"per {per or what}:"
+        print(f"\n{'process':16} {f'CPU µs/{what}':>14}   {done} {'units':>8} {'commits':>8} {'statements':>11} {'RPCs':>8}")
+        for name, cpu in sorted(self.cpu.items(), key=lambda item: -item[1]):
+            c = self.counted[name]
+            print(f"{name:16} {cpu / n * 1e6:14.1f}   {'':{len(done)}} {c.get('mesh_store_unit_seconds_count', 0) / n_calls:8.2f} "
+                  f"{c.get('mesh_store_groups_total', 0) / n_calls:8.2f} {c.get('mesh_store_statements_total', 0) / n_calls:11.2f} "
+                  f"{(c.get('mesh_rpc_calls_total', 0) or c.get('gateway_requests_total', 0)) / n_calls:8.2f}")
