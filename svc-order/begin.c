@@ -49,12 +49,10 @@ static int first_step(const struct new_order *order)
         lines[n++]->quantity = order->items[i].quantity;
     }
     life_begin(order->txn, order->order_id, &life);
-    if (n) {
-        int r = life_reserve(&life, lines, n);
-        return r < 0 ? r : life_close_steps(&life);
-    }
-    int r = life_happen(&life, NOTHING_TO_RESERVE);
-    return r < 0 ? r : life_close(&life);
+    int r = n ? life_reserve(&life, lines, n) : life_happen(&life, NOTHING_TO_RESERVE);
+    if (r == 0)
+        r = n ? life_close_steps(&life) : life_close(&life);
+    return r < 0 ? r : life.state == PENDING;
 }
 
 static int tell_imported(const struct new_order *order)

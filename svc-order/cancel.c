@@ -76,7 +76,7 @@ int cancel_order(struct rpc_call *call, struct txn *txn, const void *in, void *o
     if (r < 0)
         return r;
     rpc_made(call, req->order_id);
-    if (req->wait)
+    if (req->wait && life.state == CANCELLING)
         rpc_defer(call, req->order_id);
     return fill_reply(txn, req->order_id, out);
 }

@@ -60,6 +60,7 @@ const char *entry_field(struct rpc_call *call, const char *list, size_t i, const
 struct placed_order {
     const char *order_id; /* in the transaction's arena; of a refused one: of the order that has its number, or NULL */
     int64_t total_minor;
+    bool pending; /* something has to be waited for */
 };
 /* 0; -EPROTO: refused, nothing is written and the call has the error; or a negative errno of the store. */
 int order_place(struct rpc_call *call, struct txn *txn, const NewOrder *order, struct placed_order *ret_placed);
@@ -81,7 +82,8 @@ struct new_order {
     const struct item *items;
     size_t n;
 };
-/* It is written as it begins, and told with what has to be done for it. */
+/* It is written as it begins, and told with what has to be done for it. 1: something has to be waited for; 0: nothing;
+ * or a negative errno. */
 int order_begin(const struct new_order *order);
 
 /* An order that was carried out elsewhere, or a credit memo. */

@@ -28,9 +28,10 @@ int place_order(struct rpc_call *call, struct txn *txn, const void *in, void *ou
     if (r < 0)
         return r;
     rpc_made(call, placed.order_id);
-    if (req->wait)
-        rpc_defer(call, placed.order_id);
-    return fill_reply(txn, placed.order_id, out);
+    if (!req->wait || !placed.pending)
+        return fill_reply(txn, placed.order_id, out);
+    rpc_defer(call, placed.order_id); /* who waits gets the order as it is then */
+    return 0;
 }
 
 int replay_place_order(struct rpc_call *call, struct txn *txn, const void *in, void *out)
@@ -38,7 +39,6 @@ int replay_place_order(struct rpc_call *call, struct txn *txn, const void *in, v
     return fill_reply(txn, rpc_resource(call), out);
 }
 
-/* While it is pending the reply stays as it was when the order was placed. */
 int settle_place_order(struct rpc_call *call, struct txn *txn, const void *in, void *out)
 {
     const char *order_id = rpc_resource(call);
@@ -46,7 +46,7 @@ int settle_place_order(struct rpc_call *call, struct txn *txn, const void *in, v
     int r = txn_query(txn, &rows, "SELECT state FROM sales_order WHERE order_id = $1", T(order_id));
     if (r < 0)
         return r;
-    if (rows.n && row_int(&rows, 0, 0) == PENDING)
+    if (rows.n && row_int(&rows, 0, 0) == PENDING && !rpc_last_look(call))
         return RPC_WAIT;
     r = fill_reply(txn, order_id, out);
     return r < 0 ? r : RPC_END;

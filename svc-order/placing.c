@@ -20,6 +20,7 @@ struct placing {
     int64_t total_minor;
     char order_id[ID_MAX];
     const char *known_id; /* of the order that has its number already, or NULL */
+    bool pending;
 };
 
 /* --- checks --- */
@@ -201,7 +202,7 @@ static int write_address(struct placing *p)
 
 static int begin(struct placing *p)
 {
-    return order_begin(&(struct new_order){
+    int r = order_begin(&(struct new_order){
         .txn = p->txn,
         .order_id = p->order_id,
         .customer_id = p->head.customer_id,
@@ -217,6 +218,8 @@ static int begin(struct placing *p)
         .items = p->items,
         .n = p->req->n_lines,
     });
+    p->pending = r > 0;
+    return r;
 }
 
 static int check(struct placing *p)
@@ -251,5 +254,6 @@ int order_place(struct rpc_call *call, struct txn *txn, const NewOrder *order, s
     const char *order_id = r == 0 ? p.order_id : p.known_id;
     ret_placed->order_id = order_id ? arena_copy(txn->arena, order_id, strlen(order_id)) : NULL;
     ret_placed->total_minor = p.total_minor;
+    ret_placed->pending = p.pending;
     return order_id && !ret_placed->order_id ? -ENOMEM : r;
 }

@@ -68,7 +68,7 @@ int pack_fulfillment(struct rpc_call *call, struct txn *txn, const void *in, voi
     enum fulfillment_verb verb = !req->n_missing ? PACK : entry->told->n_lines ? PACK_SHORT : PACK_NOTHING;
     entry->weight_grams = req->weight_grams;
     r = take(&manifest, entry, fulfillment_asked(entry->standing, verb), out);
-    if (r == 0 && req->wait)
+    if (r == 0 && req->wait && entry->standing == PACKED)
         rpc_defer(call, entry->told->order_id);
     return r;
 }

@@ -73,6 +73,11 @@ void rpc_defer(struct rpc_call *call, const char *key)
     call->defer_key = arena_copy(&call->arena, key, strlen(key));
 }
 
+bool rpc_last_look(const struct rpc_call *call)
+{
+    return call->last_look;
+}
+
 void rpc_made(struct rpc_call *call, const char *resource)
 {
     call->resource = arena_copy(&call->arena, resource, strlen(resource));

@@ -70,6 +70,7 @@ struct rpc_call {
     size_t scratch_size;
     int step; /* what a page or a settled unit said: RPC_MORE … */
     bool empty_page;
+    bool last_look; /* what the settled unit says now goes out, whatever it is */
 
     /* idempotency.c */
     EVP_MD_CTX *digest;
@@ -122,6 +123,8 @@ struct dispatch {
     size_t n_keyed;
     _Atomic uint64_t log_seq, moves; /* moves: times that a consumer has gone on */
     uint64_t swept_seq;              /* calls parked by key have been told of every event up to here */
+    uint64_t passed_seq;             /* of those, nobody has looked at the ones up to here, as nobody waited */
+    uint64_t told_seq[PARK_BUCKETS]; /* the last event of such a key */
     bool sweeping, arming;
     bool leaving; /* streams do not wait any more */
     struct unit sweep;

@@ -2,8 +2,8 @@
  * min_position for a consumer to go on.
  *
  * Nothing is lost between reading and waiting: a call is parked with the head that its last unit saw, and goes again at
- * once if the log has grown since. Keys are found by one read unit that sweeps over what is new, at most one at a time,
- * so that a thousand waiting calls cost a commit no more than one does. */
+ * once if the log has grown since, or may have got an event of its key. Keys are found by one read unit that sweeps
+ * over what is new, at most one at a time, so that a thousand waiting calls cost a commit no more than one does. */
 #include "mesh/log/log.h"
 #include "mesh/rpc/call.h"
 #include "mesh/rpc/types.h"
@@ -137,7 +137,7 @@ static bool has_come(struct dispatch *d, const struct rpc_call *call)
     case WAITS_LOG:
         return atomic_load(&d->log_seq) > call->unit.log_seq;
     case WAITS_KEY:
-        return d->swept_seq > call->unit.log_seq;
+        return d->passed_seq > call->unit.log_seq || d->told_seq[call->key_hash % PARK_BUCKETS] > call->unit.log_seq;
     case WAITS_CONSUMER:
         return atomic_load(&d->moves) > call->moves;
     }
@@ -149,7 +149,7 @@ static bool must_wait(struct dispatch *d, struct rpc_call *call, int64_t until_u
 {
     uint64_t seen = call->unit.log_seq;
     if (call->waits == WAITS_KEY && d->n_keyed == 0 && !d->sweeping && seen > d->swept_seq)
-        d->swept_seq = seen; /* nobody else waits for what lies before */
+        d->swept_seq = d->passed_seq = seen; /* nobody else waits for what lies before */
 
     if (atomic_load(&call->hold) & HOLD_CANCELLED)
         call->woken = WOKEN_BY_CANCEL;
@@ -168,7 +168,6 @@ static struct rpc_call **list_of(struct dispatch *d, struct rpc_call *call)
 {
     if (call->waits != WAITS_KEY)
         return call->waits == WAITS_LOG ? &d->tails : &d->behind;
-    call->key_hash = name_hash(call->defer_key, strlen(call->defer_key));
     return &d->keyed[call->key_hash % PARK_BUCKETS];
 }
 
@@ -181,6 +180,8 @@ bool park(struct rpc_call *call, enum waits waits, int64_t until_us)
     atomic_fetch_add(&d->n_parked,
                      1); /* before the head is looked at: dispatch_log_grown does it the other way round */
     call->waits = waits;
+    if (waits == WAITS_KEY)
+        call->key_hash = name_hash(call->defer_key, strlen(call->defer_key));
     bool parks = must_wait(d, call, until_us);
     if (parks) {
         call->until_us = until_us;
@@ -265,9 +266,10 @@ static int run_sweep(struct txn *txn, void *arg)
     return d->n_swept < 0 ? (int)d->n_swept : 0;
 }
 
-static void take_key(struct dispatch *d, const char *key, struct rpc_call **chain)
+static void take_key(struct dispatch *d, const char *key, uint64_t seq, struct rpc_call **chain)
 {
     uint64_t hash = name_hash(key, strlen(key));
+    d->told_seq[hash % PARK_BUCKETS] = seq;
     struct rpc_call *call = d->keyed[hash % PARK_BUCKETS], *next;
     for (; call; call = next) {
         next = call->next;
@@ -293,7 +295,7 @@ static void sweep_done(struct unit *unit, int result)
         take_all_keyed(d, &chain); /* each asks for itself, and tells its caller what it gets */
     } else {
         for (int64_t i = 0; i < d->n_swept; i++)
-            take_key(d, d->swept[i].key, &chain);
+            take_key(d, d->swept[i].key, d->swept[i].seq, &chain);
         d->swept_seq = d->n_swept > 0 ? d->swept[d->n_swept - 1].seq : unit->log_seq;
     }
     d->sweeping = false;

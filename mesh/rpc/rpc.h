@@ -108,9 +108,9 @@ struct rpc_method {
     rpc_work *work;
     rpc_batch *batch; /* instead of unit, for mutating methods */
     rpc_page *page;   /* instead of unit, for server streams */
-    /* Deferred: if unit called rpc_defer, the reply waits after the commit while this read unit says RPC_WAIT; it is
-     * asked at once, and again when the log gets an event of that key. It starts from the reply that unit made and
-     * brings it up to date; shortly before the deadline (60 s without one) that goes out as it is. */
+    /* Deferred: if unit called rpc_defer, the reply waits until the log gets an event of that key, and then while this
+     * read unit says RPC_WAIT; a repeat asks it at once. It starts from the reply that unit made and brings it up to
+     * date. Shortly before the deadline (60 s without one) it is asked a last time, and the reply goes out as it is. */
     rpc_unit *settled;
     /* Replies with personal data are not stored: unit names what it made by rpc_made, and a repeat is answered by this.
      */
@@ -139,7 +139,9 @@ int64_t rpc_time_left_us(const struct rpc_call *call); /* INT64_MAX without a de
  * unit is run again. */
 void *rpc_scratch(struct rpc_call *call, size_t size);
 void rpc_gathered(struct rpc_call *call, int result); /* after RPC_LATER: RPC_NOW, RPC_REPLY or negative; any lane */
+/* Only if what is waited for has not happened in this unit. */
 void rpc_defer(struct rpc_call *call, const char *key);
+bool rpc_last_look(const struct rpc_call *call); /* in settled: it is not asked again */
 void rpc_made(struct rpc_call *call, const char *resource);
 const char *rpc_resource(const struct rpc_call *call); /* in replay and settled: what unit named */
 

@@ -70,19 +70,27 @@ static int run_settled(struct txn *txn, void *arg)
     return call->step < 0 ? call->step : 0;
 }
 
+/* What the unit did not see will be an event later than it. */
+static void await(struct rpc_call *call)
+{
+    if (!park(call, WAITS_KEY, call_wait_until(call)))
+        call_woken(call);
+}
+
 static void settled_done(struct unit *unit, int result)
 {
     struct rpc_call *call = unit->arg;
     if (result < 0)
         call_end(call, result);
-    else if (call->step != RPC_WAIT)
+    else if (call->step == RPC_WAIT && !call->last_look)
+        await(call);
+    else
         end_with_out(call);
-    else if (!park(call, WAITS_KEY, call_wait_until(call)))
-        call_woken(call);
 }
 
-static void settle(struct rpc_call *call)
+static void settle(struct rpc_call *call, bool last_look)
 {
+    call->last_look = last_look;
     arena_rewind(&call->arena, call->mark);
     call_keep_scratch(call);
     call->unit = (struct unit){
@@ -93,12 +101,10 @@ static void settle(struct rpc_call *call)
 
 static void settle_woken(struct rpc_call *call)
 {
-    if (call->woken == WOKEN_BY_LOG)
-        settle(call);
-    else if (call->woken == WOKEN_BY_DEADLINE)
-        end_with_out(call);
-    else
+    if (call->woken == WOKEN_BY_CANCEL)
         call_end(call, call_over(call));
+    else
+        settle(call, call->woken == WOKEN_BY_DEADLINE);
 }
 
 void call_woken(struct rpc_call *call)
@@ -122,7 +128,7 @@ static void unit_done(struct unit *unit, int result)
         behind_wait(call);
     } else if (result == 0 && call->defer_key && call->method->row->settled) {
         call->mark = arena_mark(&call->arena);
-        settle(call);
+        call->fresh ? await(call) : settle(call, false);
     } else {
         call_end(call, result);
     }

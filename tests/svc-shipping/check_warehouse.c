@@ -147,7 +147,9 @@ START_TEST(a_parcel_of_which_nothing_is_there_ends_and_the_carrier_is_not_asked)
     CreateFulfillmentRequest *req = shares_of(&s, order_to(&s, "York"), 1);
     const char *id =
         ((CreateFulfillmentResponse *)get(&s, &order_process, "CreateFulfillment", req))->fulfillment_ids[0];
+    int64_t before_us = world_now(s.world);
     ck_assert_int_eq(try_pack_without(&s, id, (int64_t[]){ 1, 2 })->code, RPC_OK);
+    ck_assert_int_lt(world_now(s.world) - before_us, SECOND); /* for no label, that is */
     world_run(s.world, 30 * (int64_t)SECOND);
     ck_assert_int_eq(fulfillment_of(&s, id)->state, FULFILLMENT_STATE(SHORT));
     ck_assert_int_eq(EVENTS(60), 1);

@@ -131,6 +131,7 @@ const struct asked *try_pack_without(struct shop *s, const char *fulfillment_id,
             lines[req.n_missing++] = &wanted[place];
     }
     req.request_id = fresh(s);
+    req.wait = true;
     req.fulfillment_id = (char *)fulfillment_id;
     req.missing = lines;
     return ask(s, &depot, "PackFulfillment", &req);
