@@ -204,9 +204,19 @@ static int write_shelves(struct book *book)
                          n, COLUMNS, values);
 }
 
+static int compare_movements(const void *a, const void *b)
+{
+    const struct movement *x = a, *y = b;
+    int sku = strcmp(x->sku, y->sku), location = sku ? 0 : strcmp(x->location_id, y->location_id);
+    return sku ? sku : location ? location : (x->version > y->version) - (x->version < y->version);
+}
+
+/* In the order of their key, so that each page of the journal is come to once. */
 static int write_movements(struct book *book)
 {
     enum { COLUMNS = 10 };
+    if (book->n_movements > 1)
+        qsort(book->movements, book->n_movements, sizeof(*book->movements), compare_movements);
     struct value *values = arena_alloc(book->txn->arena, book->n_movements * COLUMNS * sizeof(*values));
     if (!values)
         return -ENOMEM;
