@@ -46,6 +46,10 @@ void service_start(struct service *service);
 /* Stops what service_start started; stopped(arg) on the loop lane when nothing of it is under way. */
 void service_stop(struct service *service, void (*stopped)(void *), void *arg);
 void service_destroy(struct service *service);
+/* Puts the store back from a directory that omsctl backup has made, and renews it: whole or not at all, whenever the
+ * process ends. The service must not run: -EBUSY. 0 or a negative errno after one clear line. Any thread. */
+int service_restore(struct port *port, const struct service_spec *spec, const struct service_options *options,
+                    const char *directory);
 /* Once, on a store that was put back from a backup, before the service is started on it: its log becomes another one,
  * so that consumers start from a snapshot, watches begin anew and the cache is filled again. Says so in one line. */
 int service_renew(struct port *port, const struct service_spec *spec, const struct service_options *options);

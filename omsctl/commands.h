@@ -50,6 +50,7 @@ int run_deadletters_explain(struct ctl *ctl);
 int run_deadletters_retry(struct ctl *ctl);
 int run_deadletters_discard(struct ctl *ctl);
 int run_status(struct ctl *ctl);
+int run_backup(struct ctl *ctl);
 
 int run_token(struct ctl *ctl);
 int run_call(struct ctl *ctl);

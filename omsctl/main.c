@@ -271,6 +271,10 @@ static const struct command commands[] = {
     { "deadletters discard", "ID --reason TEXT --service S", "Forgets one.", run_deadletters_discard, discard_flags, 1,
       1 },
     { "status", "--service S", "Shows a process: its log, queues, cursors, leases.", run_status, NULL, 0, 0 },
+    { "backup", "DIR [SERVICE…]",
+      "Copies the services' databases while they run (needs role operator).\n\n"
+      "DIR must not exist, and does not until all of them are whole; SERVICE --restore DIR puts one back.",
+      run_backup, NULL, 1, -1 },
     { "token", "--sub S --role R[,R]", "Makes a token signed with the development key.", run_token, token_flags, 0, 0 },
     { "call", "METHOD [JSON|-]",
       "Calls any method, which it learns from the server by reflection.\n\n"

@@ -68,6 +68,13 @@ void *rpc_scratch(struct rpc_call *call, size_t size)
     return call->scratch;
 }
 
+void rpc_at_end(struct rpc_call *call, void (*end)(void *arg), void *arg)
+{
+    assert(!call->at_end);
+    call->at_end = end;
+    call->at_end_arg = arg;
+}
+
 void rpc_defer(struct rpc_call *call, const char *key)
 {
     call->defer_key = arena_copy(&call->arena, key, strlen(key));

@@ -66,7 +66,9 @@ struct rpc_call {
 
     /* What the handler says beside its reply; forgotten before each run. */
     const char *resource, *defer_key; /* NULL: none */
-    uint8_t *scratch;                 /* twice its size: as it is, and as it was before this run */
+    void (*at_end)(void *arg);
+    void *at_end_arg;
+    uint8_t *scratch; /* twice its size: as it is, and as it was before this run */
     size_t scratch_size;
     int step; /* what a page or a settled unit said: RPC_MORE … */
     bool empty_page;

@@ -62,6 +62,9 @@ static void free_call(struct rpc_call *call)
 void dispatch_release(struct rpc_call *call)
 {
     struct dispatch *d = call->dispatch;
+    if (call->at_end)
+        call->at_end(call->at_end_arg);
+    call->at_end = NULL;
     free(call->scratch);
     call->scratch = NULL;
     arena_rewind(&call->arena, call->empty);

@@ -138,6 +138,8 @@ int64_t rpc_time_left_us(const struct rpc_call *call); /* INT64_MAX without a de
 /* State of a stream between pages, or from gather to unit: zeroed, its size fixed by the first call, put back when a
  * unit is run again. */
 void *rpc_scratch(struct rpc_call *call, size_t size);
+/* Once, when the call has ended, whichever way; any lane. One of these a call. */
+void rpc_at_end(struct rpc_call *call, void (*end)(void *arg), void *arg);
 void rpc_gathered(struct rpc_call *call, int result); /* after RPC_LATER: RPC_NOW, RPC_REPLY or negative; any lane */
 /* Only if what is waited for has not happened in this unit. */
 void rpc_defer(struct rpc_call *call, const char *key);

@@ -33,7 +33,7 @@ static struct option common_options[] = {
     { "lease-ttl", OPTION_DURATION, "5s", "how long a lease outlives its silent owner" },
     { "commit-pace", OPTION_DURATION, "4ms", "how far apart commits are under load; longer: cheaper, and later" },
     { "instance", OPTION_TEXT, NULL, "who holds leases; by default made of chance" },
-    { "restored", OPTION_FLAG, "false", "the store is put back from a backup: makes its log another one, and ends" },
+    { "restore", OPTION_TEXT, NULL, "a directory of omsctl backup: puts the store back from there, and ends" },
     {},
 };
 
@@ -132,15 +132,11 @@ static int open_service(struct process *p)
     return service_create(real_port(p->real), p->spec, &options, &p->service);
 }
 
-static int renew(struct process *p)
+static int restore(struct process *p)
 {
     char path[128];
     const struct service_options options = { .store_path = store_path(p, path) };
-    if (access(options.store_path, F_OK) == 0)
-        return service_renew(real_port(p->real), p->spec, &options);
-    /* A wrong path must not make a new store. */
-    say(SAY_ERROR, NULL, "there is no store", SAY_T("store", options.store_path));
-    return -ENOENT;
+    return service_restore(real_port(p->real), p->spec, &options, text(p, "restore"));
 }
 
 static void listen_to_signals(struct process *p)
@@ -190,10 +186,10 @@ int service_main(const struct service_spec *spec, int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
 
     r = open_port(&p);
-    bool restored = config_number(p.tables, "restored");
+    bool restores = text(&p, "restore");
     if (r == 0)
-        r = restored ? renew(&p) : open_service(&p);
-    if (r == 0 && !restored)
+        r = restores ? restore(&p) : open_service(&p);
+    if (r == 0 && !restores)
         r = serve(&p, started_us);
 
     admin_destroy(p.admin);
@@ -202,7 +198,7 @@ int service_main(const struct service_spec *spec, int argc, char **argv)
         real_port_halt(p.real);
     service_destroy(p.service);
     real_port_destroy(p.real);
-    if (r == 0 && !restored)
+    if (r == 0 && !restores)
         say(SAY_INFO, NULL, "stopped");
     return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

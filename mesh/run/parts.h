@@ -12,3 +12,7 @@ struct relay *service_relay(struct service *service);
 struct consumers *service_consumers(struct service *service);
 
 extern const struct rpc_service admin_service; /* operate.c: mesh.v1.AdminService */
+
+/* backup.c */
+rpc_gather backup_begin;
+rpc_page backup_page;

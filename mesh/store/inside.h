@@ -64,7 +64,16 @@ char *store_ddl(enum engine engine, const char *sql);
 extern const char migration_table[]; /* the DDL of the table that tells what is applied */
 int migrate_prepare(struct connection *c);
 
+/* --- restore.c --- */
+
+/* With the lock, before the database is opened. */
+int restore_complete(const char *path);
+
 /* --- store.c: what waits; group.c: what a lane does with it --- */
+
+/* SQLite's own locks would keep our reader out as well, so that another file says whose the database is. An open file,
+ * which is the lock, or -EBUSY, -ENOSPC or -EIO after one clear line. */
+int store_lock(const char *path);
 
 struct queue {
     struct unit *first, **last;
@@ -78,6 +87,7 @@ struct store {
     struct store_options options;
     int lock_fd;
     struct connection writer, reader;
+    _Atomic bool copying; /* copy.c */
     pthread_mutex_t lock; /* guards the queues and closing */
     struct queue writes, reads;
     pthread_cond_t company; /* signalled when COMPANY units wait */

@@ -174,25 +174,29 @@ struct port *store_port(struct store *store)
     return store->port;
 }
 
-/* SQLite's own locks would keep our reader out as well, so that another file says whose the database is. The
- * simulator's databases belong to nobody else. */
+int store_lock(const char *path)
+{
+    char lock[4096];
+    if ((size_t)snprintf(lock, sizeof(lock), "%s-lock", path) >= sizeof(lock))
+        return -ENAMETOOLONG;
+    int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    int r = errno == EWOULDBLOCK ? -EBUSY : -errno;
+    if (fd >= 0)
+        close(fd);
+    say(SAY_ERROR, NULL, r == -EBUSY ? "another process has the database" : "cannot lock the database",
+        SAY_T("path", path), SAY_T("error", strerror(-r)));
+    return r == -EBUSY || r == -ENOSPC ? r : -EIO;
+}
+
+/* The simulator's databases belong to nobody else. */
 static int take_lock(struct store *store)
 {
-    char path[4096];
-    store->lock_fd = -1;
     if (store->options.vfs)
         return 0;
-    if ((size_t)snprintf(path, sizeof(path), "%s-lock", store->options.path) >= sizeof(path))
-        return -ENAMETOOLONG;
-
-    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    int r = store->lock_fd < 0 || flock(store->lock_fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
-    if (r == -EWOULDBLOCK)
-        r = -EBUSY;
-    if (r < 0)
-        say(SAY_ERROR, NULL, r == -EBUSY ? "another process has the database" : "cannot lock the database",
-            SAY_T("path", store->options.path), SAY_T("error", strerror(-r)));
-    return r == 0 || r == -EBUSY || r == -ENOSPC ? r : -EIO;
+    store->lock_fd = store_lock(store->options.path);
+    return store->lock_fd < 0 ? store->lock_fd : restore_complete(store->options.path);
 }
 
 static int open_inside(struct store *store)

@@ -3,6 +3,7 @@
 #include "tests/mesh/pair.h"
 #include "tests/suite.h"
 
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -209,6 +210,115 @@ START_TEST(the_status_tells_queues_circuits_cursors_leases_and_the_log)
 }
 END_TEST
 
+/* Reads the messages of a backup as they came; how many bytes of the database. */
+static size_t read_backup(Mesh__V1__BackupResponse **ret_head, uint8_t ret_sha256[32])
+{
+    EVP_MD_CTX *digest = EVP_MD_CTX_new();
+    ProtobufCAllocator allocator = arena_protobuf(&asked.arena);
+    size_t n = 0;
+    uint8_t sha256[32];
+    EVP_DigestInit_ex(digest, EVP_sha256(), NULL);
+    for (size_t i = 0; i < asked.n; i++) {
+        Mesh__V1__BackupResponse *message =
+            mesh__v1__backup_response__unpack(&allocator, asked.replies[i].len, asked.replies[i].data);
+        if (i == 0)
+            *ret_head = message;
+        ck_assert_uint_eq(message->data.len > 0, i > 0);
+        ck_assert_uint_eq(message->sha256.len, i == asked.n - 1 ? 32 : 0);
+        EVP_DigestUpdate(digest, message->data.data, message->data.len);
+        n += message->data.len;
+        if (message->sha256.len)
+            memcpy(ret_sha256, message->sha256.data, 32);
+    }
+    EVP_DigestFinal_ex(digest, sha256, NULL);
+    EVP_MD_CTX_free(digest);
+    ck_assert_mem_eq(sha256, ret_sha256, 32);
+    return n;
+}
+
+/* More than two messages of a backup. */
+static void fill(void)
+{
+    for (int i = 0; i < 30; i++)
+        pair_send(&p, "busy", 1 + 100 * i, 100);
+}
+
+START_TEST(a_backup_says_what_it_is_and_brings_all_of_it)
+{
+    Mesh__V1__BackupRequest request = MESH__V1__BACKUP_REQUEST__INIT;
+    Mesh__V1__BackupResponse *head;
+    uint8_t sha256[32];
+    for (int rerun = 0; rerun < 2; rerun++) {
+        say_init("check", SAY_ERROR);
+        pair_init(&p, 9);
+        p.sender_options.rerun_always = rerun;
+        pair_start(&p);
+        fill();
+        ASK("Backup", request);
+        ck_assert_int_eq(asked.code, RPC_OK);
+        ck_assert_uint_ge(asked.n, 3);
+        ck_assert_uint_eq(read_backup(&head, sha256), head->size);
+        ck_assert_str_eq(head->service, "sender");
+        ck_assert_str_eq(head->version, ORDERMESH_VERSION);
+        ck_assert_uint_eq(strlen(head->position->incarnation), 16);
+        asked_finish(&asked);
+        pair_end(&p);
+    }
+}
+END_TEST
+
+/* A call whose client takes one message and no more. */
+struct stalled {
+    struct outcall call;
+    int messages;
+    bool done;
+};
+
+static bool stall(struct outcall *call, struct bytes message)
+{
+    ((struct stalled *)call)->messages++;
+    return false;
+}
+
+static void stalled_over(struct outcall *call, const struct rpc_status *status)
+{
+    ((struct stalled *)call)->done = true;
+}
+
+static bool has_stalled(void *arg)
+{
+    return ((struct stalled *)arg)->messages == 1;
+}
+
+START_TEST(one_backup_at_a_time_and_one_that_is_given_up_is_no_hindrance)
+{
+    Mesh__V1__BackupRequest request = MESH__V1__BACKUP_REQUEST__INIT;
+    const struct caller operator= { ROLE_BIT(MESH__V1__ROLE__OPERATOR), "operator" };
+    struct stalled first = { .call = { .peer = "sender",
+                                       .method = ADMIN("Backup"),
+                                       .caller = &operator,
+                                       .message = stall,
+                                       .done = stalled_over } };
+    begin(10);
+    fill();
+    struct port *port = node_port(p.receiver);
+    port->call(port, &first.call);
+    ck_assert(world_until(p.world, has_stalled, &first, SECOND_US));
+    world_run(p.world, SECOND_US);
+    ASK("Backup", request);
+    ck_assert_int_eq(asked.code, RPC_RESOURCE_EXHAUSTED);
+    ck_assert_str_eq(asked.reason, "BACKUP_RUNNING");
+    asked_finish(&asked);
+    port->cancel(port, &first.call);
+    world_run(p.world, SECOND_US);
+    ck_assert(first.done);
+    ASK("Backup", request);
+    ck_assert_int_eq(asked.code, RPC_OK);
+    asked_finish(&asked);
+    pair_end(&p);
+}
+END_TEST
+
 START_TEST(the_log_level_is_set_at_once_or_refused)
 {
     begin(8);
@@ -229,4 +339,5 @@ END_TEST
 SUITE("admin", 60, a_parked_command_is_listed_and_explained, dead_letters_come_in_pages,
       a_retry_sends_it_again_once_however_often_it_is_asked, a_discard_needs_a_reason_and_lets_the_queue_go_on,
       a_dead_letter_that_is_none_is_not_found, other_services_may_not_operate,
-      the_status_tells_queues_circuits_cursors_leases_and_the_log, the_log_level_is_set_at_once_or_refused)
+      the_status_tells_queues_circuits_cursors_leases_and_the_log, a_backup_says_what_it_is_and_brings_all_of_it,
+      one_backup_at_a_time_and_one_that_is_given_up_is_no_hindrance, the_log_level_is_set_at_once_or_refused)

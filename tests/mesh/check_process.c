@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,41 +230,124 @@ static void text_in(const char *line, const char *name, char ret_text[64])
     snprintf(ret_text, 64, "%.*s", (int)strcspn(at, "\""), at);
 }
 
-START_TEST(a_store_from_a_backup_gets_another_log_by_one_command)
+static void shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void shell(const char *format, ...)
 {
-    struct process process, other;
-    char line[1024], rest[8192], was[64], made[64], missing[96];
-    const char *const restored[] = { "--restored", NULL };
+    char command[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(command, sizeof(command), format, args);
+    va_end(args);
+    ck_assert_msg(system(command) == 0, "%s", command);
+}
 
-    begin();
+/* What omsctl backup would make of the store, which is closed. */
+static void make_backup(const char *service)
+{
+    shell("mkdir -p %s/backup && cp %s/test.db %s/backup/svc-test.db", dir, dir, dir);
+    shell("cd %s/backup && printf '{\"services\": {\"%s\": {\"file\": \"svc-test.db\", \"size\": %%d, \"sha256\": "
+          "\"%%s\", \"seq\": 0, \"timeUs\": 1, \"version\": \"0.1.0\"}}}' $(stat -c %%s svc-test.db) "
+          "$(sha256sum < svc-test.db | cut -d' ' -f1) > backup.json",
+          dir, service);
+}
+
+/* How it ends, and what it says. */
+static int restore(char ret_rest[8192], const char *store)
+{
+    struct process process;
+    char backup[96];
+    snprintf(backup, sizeof(backup), "%s/backup", dir);
+    start(&process, (const char *const[]){ "--restore", backup, store ? "--store-path" : NULL, store, NULL });
+    return wait_for(&process, ret_rest);
+}
+
+static void serve_once(void)
+{
+    struct process process;
+    char line[1024], rest[8192];
     start(&process, (const char *const[]){ "--drain-notice", "0ms", NULL });
     await_line(&process, "\"serving\"", line);
-    start(&other, restored);
-    ck_assert_int_eq(wait_for(&other, rest), 1);
+    kill(process.pid, SIGTERM);
+    ck_assert_int_eq(wait_for(&process, rest), 0);
+}
+
+START_TEST(a_restored_store_gets_another_log_each_time)
+{
+    char rest[8192], was[64], made[2][64], fresh[96];
+
+    begin();
+    serve_once();
+    make_backup("svc-test");
+    for (int i = 0; i < 2; i++) {
+        ck_assert_msg(restore(rest, NULL) == 0, "%s", rest);
+        ck_assert_ptr_nonnull(strstr(rest, "the store was restored"));
+        text_in(rest, "\"incarnation\":\"", made[i]);
+        text_in(rest, "\"was\":\"", was);
+        ck_assert_uint_eq(strlen(made[i]), 16);
+        ck_assert_str_ne(made[i], was);
+        serve_once();
+    }
+    ck_assert_str_ne(made[0], made[1]);
+    snprintf(fresh, sizeof(fresh), "%s/fresh.db", dir);
+    ck_assert_msg(restore(rest, fresh) == 0, "%s", rest);
+    ck_assert_int_eq(access(fresh, F_OK), 0);
+    end();
+}
+END_TEST
+
+START_TEST(a_store_is_not_restored_while_its_service_runs)
+{
+    struct process process;
+    char line[1024], rest[8192];
+
+    begin();
+    serve_once();
+    make_backup("svc-test");
+    start(&process, (const char *const[]){ "--drain-notice", "0ms", NULL });
+    await_line(&process, "\"serving\"", line);
+    ck_assert_int_eq(restore(rest, NULL), 1);
     ck_assert_ptr_nonnull(strstr(rest, "another process"));
     kill(process.pid, SIGTERM);
     ck_assert_int_eq(wait_for(&process, rest), 0);
+    end();
+}
+END_TEST
 
-    start(&process, restored);
-    ck_assert_int_eq(wait_for(&process, rest), 0);
-    text_in(rest, "\"was\":\"", was);
-    text_in(rest, "\"incarnation\":\"", made);
-    ck_assert_uint_eq(strlen(made), 16);
-    ck_assert_str_ne(made, was);
-    start(&process, restored);
-    ck_assert_int_eq(wait_for(&process, rest), 0);
-    text_in(rest, "\"was\":\"", was);
-    ck_assert_str_eq(was, made);
+START_TEST(what_is_not_the_backup_it_says_is_not_restored_and_changes_nothing)
+{
+    static const struct {
+        const char *service, *damage, *said;
+    } cases[] = {
+        { "svc-test", "printf x | dd of=svc-test.db bs=1 seek=5000 conv=notrunc status=none",
+          "not what the backup says" },
+        { "svc-test", "printf x >> svc-test.db", "not what the backup says" },
+        { "svc-test", "truncate -s -1 svc-test.db", "not what the backup says" },
+        { "svc-test", ": > svc-test.db", "not what the backup says" },
+        { "svc-test", "rm svc-test.db", "No such file" },
+        { "svc-test", "rm backup.json", "backup.json" },
+        { "svc-test", "echo '{' > backup.json", "backup.json" },
+        { "svc-test", "sed -i s/sha256/sha/ backup.json", "does not say" },
+        { "svc-test", "sed -i s=svc-test.db=../test.db= backup.json", "does not say" },
+        { "svc-other", ":", "nothing of this service" },
+    };
+    char rest[8192];
 
-    snprintf(missing, sizeof(missing), "%s/none.db", dir);
-    start(&process, (const char *const[]){ "--restored", "--store-path", missing, NULL });
-    ck_assert_int_eq(wait_for(&process, rest), 1);
-    ck_assert_ptr_nonnull(strstr(rest, "there is no store"));
-    ck_assert_int_ne(access(missing, F_OK), 0);
+    begin();
+    serve_once();
+    shell("cp %s/test.db %s/before", dir, dir);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        make_backup(cases[i].service);
+        shell("cd %s/backup && %s", dir, cases[i].damage);
+        ck_assert_msg(restore(rest, NULL) == 1, "case %zu: %s", i, rest);
+        ck_assert_msg(strstr(rest, cases[i].said) != NULL, "case %zu: %s", i, rest);
+        shell("cmp %s/test.db %s/before && [ $(ls %s | wc -l) = 4 ]", dir, dir, dir);
+    }
+    serve_once();
     end();
 }
 END_TEST
 
 SUITE("process", 60, it_serves_and_ends_well_on_sigterm, while_it_drains_healthz_says_no,
-      a_store_from_a_backup_gets_another_log_by_one_command, it_can_be_called_and_starts_again_on_its_store,
-      what_hinders_the_start_is_said_in_one_line)
+      a_restored_store_gets_another_log_each_time, a_store_is_not_restored_while_its_service_runs,
+      what_is_not_the_backup_it_says_is_not_restored_and_changes_nothing,
+      it_can_be_called_and_starts_again_on_its_store, what_hinders_the_start_is_said_in_one_line)
