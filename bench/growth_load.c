@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define WARM_US 200000
-#define PAGE    50
+#define PAGE    5 /* each customer has some ten orders, however many there are in all */
 
 static struct {
     char **list;
