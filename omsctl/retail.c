@@ -147,7 +147,8 @@ static void join_invoice(struct retail *retail, uint32_t at, const struct row *r
         invoice->time_us = row->time_us;
         invoice->customer = names_add(&retail->customers, row->fields[MAPPING_CUSTOMER]);
         invoice->country = names_add(&retail->countries, row->fields[MAPPING_COUNTRY]);
-        retail->sent[retail->n_sent++] = line->invoice;
+        invoice->place = (uint32_t)retail->n_sent++;
+        retail->sent[invoice->place] = line->invoice;
     }
     invoice->last = at;
 }

@@ -1,6 +1,6 @@
 /* A retailer's file of invoice lines: what becomes of each by the rules of docs/import.md, and which invoices are sent.
  *
- * All of the file is in memory, about 48 bytes for a line and 48 for an invoice, and each text once. */
+ * All of the file is in memory, 40 bytes for a line and 48 for an invoice, and each text once. */
 #pragma once
 
 #include "omsctl/mapping.h"
@@ -40,6 +40,7 @@ struct retail_line {
 struct retail_invoice {
     bool cancellation;
     uint32_t n, first, last; /* lines */
+    uint32_t place;          /* in sent */
     uint32_t customer, country;
     int64_t time_us;
 };

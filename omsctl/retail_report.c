@@ -1,4 +1,5 @@
-/* A line's outcome is the one that the rules give it, unless the server has refused its invoice or never answered. */
+/* A line's outcome is the one that the rules give it, unless the server has refused its invoice, never answered, or
+ * seen more than the file has. */
 #include "omsctl/retail_report.h"
 
 #include "mesh/base/money.h"
@@ -23,6 +24,9 @@ static struct outcome outcome_of(const struct retail_result *result, const struc
         return (struct outcome){ "unsent", "" };
     if (!retail_is_refused(line->outcome) && fate->refusal)
         return (struct outcome){ "refused", fate->refusal };
+    const char *judged = result->judged[line - result->retail->lines];
+    if (judged)
+        return (struct outcome){ judged[0] ? "credited" : "refunded", judged };
     return (struct outcome){ retail_word(line->outcome), retail_reason(line->outcome) };
 }
 

@@ -16,6 +16,9 @@ struct retail_fate {
 struct retail_result {
     const struct retail *retail;
     const struct retail_fate *fates; /* of each invoice number */
+    /* Of each line of a cancellation that the server told apart by itself: "" it is a refund, else why it is a credit;
+     * NULL for all others. */
+    const char *const *judged;
 };
 
 /* CSV: line, invoice, code, outcome, reason. 0, or -EINVAL after one clear line. */

@@ -3,9 +3,12 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import csv
+import itertools
 import os
 import pathlib
+import queue
 import subprocess
 import sys
 import tempfile
@@ -146,6 +149,8 @@ class Shop(Server):
         for order in chunk.orders:
             if order.external_id == "100":
                 ack.results.add(refusal={"reason": "SKU_UNKNOWN", "message": "nothing", "field": "lines[0].sku"})
+            elif order.cancelled:
+                ack.results.add(credit_id="crd_" + order.external_id, refunded=len(order.cancelled))
             else:
                 ack.results.add(order_id="ord_" + order.external_id)
         return ack.SerializeToString()
@@ -159,10 +164,12 @@ class Shop(Server):
             yield ack
 
 
-def imported(shop, directory):
-    """What omsctl reports of the import of 220 invoices of a line each, numbered from 1, and how it ended."""
+INVOICES = [f"{i},CUP,Cup,2,2010-12-01 08:26:00,1.00,c{i},France\n" for i in range(1, 221)]
+
+
+def imported(shop, directory, lines=INVOICES):
+    """What omsctl reports of the import of invoices of a line each, and how it ended."""
     file, report = pathlib.Path(directory, "day.csv"), pathlib.Path(directory, "report.csv")
-    lines = [f"{i},CUP,Cup,2,2010-12-01 08:26:00,1.00,c{i},France\n" for i in range(1, 221)]
     file.write_text("InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n" + "".join(lines),
                     encoding="utf-8")
     done = shop.ctl("order", "import", file, "--map", SAMPLE / "retailer.json", "--report", report)
@@ -181,6 +188,33 @@ def an_import_goes_on_where_its_stream_broke_and_misses_nothing():
         refused, = (row for row in report if row["outcome"] != "sold")
         assert (refused["invoice"], refused["outcome"], refused["reason"]) == ("100", "refused", "SKU_UNKNOWN"), refused
         assert "invoice 100 is refused: SKU_UNKNOWN: nothing (lines[0].sku)" in done.stderr, done.stderr
+
+
+def a_cancellation_waits_until_its_sale_has_been_acknowledged():
+    class Slow(Shop):
+        """Acknowledges chunks when no other one comes."""
+
+        def take(self, chunks, context):
+            came = queue.Queue()
+            threading.Thread(target=lambda: list(map(came.put, itertools.chain(chunks, [None]))), daemon=True).start()
+            self.together, waiting = [], [b""]
+            while waiting[-1] is not None:
+                waiting = [came.get()]
+                with contextlib.suppress(queue.Empty):
+                    while waiting[-1] is not None:
+                        waiting.append(came.get(timeout=1))
+                taken = [raw for raw in waiting if raw is not None]
+                self.together.append([numbers(raw) for raw in taken])
+                yield from map(self.answer_chunk, taken)
+
+    def numbers(raw):
+        return [order.external_id for order in order_pb.ImportOrdersRequest.FromString(raw).orders]
+    lines = [f"{i},CUP,Cup,2,2010-12-01 08:26:00,1.00,c{i},France\n" for i in range(1, 101)]
+    lines.append("C101,CUP,Cup,-2,2010-12-01 08:26:00,1.00,c70,France\n")
+    with tempfile.TemporaryDirectory() as directory, Slow(broken=0) as shop:
+        imported(shop, directory, lines)
+        first, second = shop.together
+        assert [len(of) for of in first] == [50, 50] and second == [["C101"]], shop.together
 
 
 def a_second_run_sends_the_same_chunks_under_the_same_ids():
@@ -216,6 +250,7 @@ if __name__ == "__main__":
         token_and_process_go_along,
         a_reply_that_is_no_such_message_is_told,
         an_import_goes_on_where_its_stream_broke_and_misses_nothing,
+        a_cancellation_waits_until_its_sale_has_been_acknowledged,
         a_second_run_sends_the_same_chunks_under_the_same_ids,
         an_import_that_gets_no_acknowledgement_any_more_is_given_up_and_says_what_it_lacks,
     ]))

@@ -74,10 +74,10 @@ class Mesh:
         return "\n".join(f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-15:])
                          for log in sorted((self.dir / "log").glob("*.log")))
 
-    def ctl(self, *args, stdin=None, env=None, code=0):
+    def ctl(self, *args, stdin=None, env=None, code=0, timeout=120):
         """omsctl's output as text; its exit code must be the one expected."""
         done = subprocess.run([CTL, *map(str, args)], env=self.env | (env or {}), input=stdin or "",
-                              capture_output=True, text=True, timeout=120)
+                              capture_output=True, text=True, timeout=timeout)
         assert done.returncode == code, f"{args}: exit {done.returncode}\n{done.stdout}{done.stderr}\n{self.logs()}"
         return done.stdout if code in (0, 4) else done.stderr
 

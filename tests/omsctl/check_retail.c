@@ -247,6 +247,7 @@ END_TEST
 START_TEST(the_report_counts_every_line)
 {
     struct retail_fate fates[LINES] = { 0 };
+    const char *judged[LINES] = { 0 };
     char path[] = "/tmp/check_retail_XXXXXX.csv", text[1000];
     read_lines("1,\"A,1\",X,2" AT "1.00,5.0,France\n"
                "C2,\"A,1\",X,-2" AT "1.00,5.0,France\n"
@@ -254,11 +255,15 @@ START_TEST(the_report_counts_every_line)
                "A3,A2,X,-2" AT "1.00,5.0,France\n"
                "3,A1,X,2" AT "1.00,5.0,France\n"
                "3,A1,X,2" AT "-1.00,5.0,France\n"
-               "4,A1,X,2" AT "1.00,5.0,France\n");
+               "4,A1,X,2" AT "1.00,5.0,France\n"
+               "C2,\"A,1\",X,-2" AT "1.00,5.0,France\n"
+               "C2,A3,X,-2" AT "1.00,5.0,France\n");
     fates[0] = (struct retail_fate){ true, NULL };
     fates[1] = (struct retail_fate){ true, NULL };
     fates[3] = (struct retail_fate){ true, "SKU_UNKNOWN" };
-    const struct retail_result result = { &retail, fates };
+    judged[7] = "NOT_ENOUGH_LEFT";
+    judged[8] = "";
+    const struct retail_result result = { &retail, fates, judged };
     int fd = mkstemps(path, 4);
     ck_assert_int_eq(retail_report_write(&result, path), 0);
     text[read(fd, text, sizeof(text) - 1)] = '\0';
@@ -271,11 +276,13 @@ START_TEST(the_report_counts_every_line)
                            "5,A3,A2,refused,ADJUSTMENT\n"
                            "6,3,A1,refused,SKU_UNKNOWN\n"
                            "7,3,A1,refused,PRICE_NEGATIVE\n"
-                           "8,4,A1,unsent,\n");
+                           "8,4,A1,unsent,\n"
+                           "9,C2,\"A,1\",credited,NOT_ENOUGH_LEFT\n"
+                           "10,C2,A3,refunded,\n");
     json_t *json = retail_report_json(&result), *lines = json_object_get(json, "lines");
-    ck_assert_int_eq(json_integer_value(json_object_get(lines, "read")), 7);
-    ck_assert_int_eq(json_integer_value(json_object_get(lines, "accepted")), 2);
-    ck_assert_int_eq(json_integer_value(json_object_get(lines, "credited")), 1);
+    ck_assert_int_eq(json_integer_value(json_object_get(lines, "read")), 9);
+    ck_assert_int_eq(json_integer_value(json_object_get(lines, "accepted")), 3);
+    ck_assert_int_eq(json_integer_value(json_object_get(lines, "credited")), 2);
     ck_assert_int_eq(json_integer_value(json_object_get(lines, "refused")), 3);
     ck_assert_int_eq(json_integer_value(json_object_get(lines, "unsent")), 1);
     json_decref(json);
