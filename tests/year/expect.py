@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """What a retailer's file must come to, computed from the file by the rules of docs/import.md and nothing else: counts, and
-sums per month, country and SKU. Prints them as JSON: expect.py FILE [--mapping MAPPING] [--months N]."""
+sums per month, country and SKU, each as [pence, units]. Prints them as JSON: expect.py FILE [--mapping MAPPING]."""
 import argparse
 import collections
 import csv
@@ -149,59 +149,54 @@ def month_of(time_us):
     return datetime.datetime.fromtimestamp(time_us // 10**6, datetime.timezone.utc).strftime("%Y-%m")
 
 
-class Sums:
-    """Pence and units that were sold, refunded and credited."""
-
-    __slots__ = ("pence", "units")
+class Cells:
+    """Pence and units by (month, country, SKU, outcome), from which every sum is made."""
 
     def __init__(self):
-        self.pence, self.units = collections.Counter(), collections.Counter()
+        self.all = {}
 
-    def add(self, what, pence, units):
-        self.pence[what] += pence
-        self.units[what] += units
+    def add(self, month, country, sku, outcome, pence, units):
+        cell = self.all.setdefault((month, country, sku, outcome), [0, 0])
+        cell[0] += pence
+        cell[1] += units
 
-    @property
-    def net_pence(self):
-        return self.pence[SOLD] - self.pence[REFUNDED] - self.pence[CREDITED]
-
-    @property
-    def net_units(self):
-        return self.units[SOLD] - self.units[REFUNDED] - self.units[CREDITED]
-
-    def as_dict(self):
-        kinds = SOLD, REFUNDED, CREDITED
-        return {"pence": {kind: self.pence[kind] for kind in kinds} | {"net": self.net_pence},
-                "units": {kind: self.units[kind] for kind in kinds} | {"net": self.net_units}}
+    def by(self, place):
+        """Sums by the place of a cell's key: 0 month, 1 country, 2 SKU."""
+        sums = {}
+        for key, (pence, units) in self.all.items():
+            of = sums.setdefault(key[place], {outcome: [0, 0] for outcome in (SOLD, REFUNDED, CREDITED, "net")})
+            sign = 1 if key[3] == SOLD else -1
+            for outcome, factor in ((key[3], 1), ("net", sign)):
+                of[outcome][0] += factor * pence
+                of[outcome][1] += factor * units
+        return dict(sorted(sums.items()))
 
 
 class Expected:
+    """What a file comes to. Of each line (by its number in the file) its outcome and reason."""
+
     def __init__(self, path, mapping_path=MAPPING):
         mapping = json.loads(pathlib.Path(mapping_path).read_text(encoding="utf-8"))
-        goods = re.compile(mapping["goods"])
         with open_text(path) as file:
-            refused, self.invoices = gather(Reader(mapping).lines(file))
-        self.refused = collections.Counter(line.reason for line in refused)
-        self.credited, self.counts = collections.Counter(), collections.Counter()
-        self.months, self.countries, self.skus = ({}, {}, {})
+            refused, invoices = gather(Reader(mapping).lines(file))
+        self.cells = Cells()
         self.outcomes = {line.number: (line.outcome, line.reason) for line in refused}
-        self.lines = []
-        for line in match(self.invoices):
-            self.lines.append(line)
+        for line in match(invoices):
             self.outcomes[line.number] = line.outcome, line.reason
-            self.counts[line.outcome] += 1
-            if line.outcome == CREDITED:
-                self.credited[line.reason] += 1
-            for sums, key in ((self.months, month_of(line.time)), (self.countries, line.country), (self.skus, line.code)):
-                sums.setdefault(key, Sums()).add(line.outcome, line.pence * line.quantity, line.quantity)
-        self.stocked = {sku for sku in self.skus if goods.search(sku)}
+            self.cells.add(month_of(line.time), line.country, line.code, line.outcome, line.pence * line.quantity, line.quantity)
+        self.counts = collections.Counter(self.outcomes.values())
+        self.sales = sum(lines[0].outcome == SOLD for lines in invoices.values())
+        self.cancellations = len(invoices) - self.sales
+        self.skus = {key[2] for key in self.cells.all}
+        self.goods = {sku for sku in self.skus if re.search(mapping["goods"], sku)}
+
+    def count(self, *outcomes):
+        return sum(n for (outcome, _), n in self.counts.items() if outcome in outcomes)
 
     def as_dict(self):
-        total = sum(self.counts.values()) + sum(self.refused.values())
-        return {"invoices": len(self.invoices), "lines": total, "accepted": self.counts[SOLD] + self.counts[REFUNDED],
-                "refused": dict(self.refused), "credited": dict(self.credited)} | {
-                    name: {key: sums.as_dict() for key, sums in sorted(of.items())}
-                    for name, of in (("months", self.months), ("countries", self.countries), ("skus", self.skus))}
+        return {"sales": self.sales, "cancellations": self.cancellations, "lines": len(self.outcomes),
+                "outcomes": {f"{outcome} {reason}".strip(): n for (outcome, reason), n in sorted(self.counts.items())},
+                "months": self.cells.by(0), "countries": self.cells.by(1), "skus": self.cells.by(2)}
 
 
 def main():
