@@ -17,13 +17,13 @@
 #define ORDER_EVENTS(ROW) \
     /*  event                    if the code is     mail                     raises                ends */ \
     ROW(ORDER_PLACED,            NULL,              NO_MAIL,                 NO_CASE,              NOTHING) \
-    ROW(ORDER_CONFIRMED,         "CANCEL_TOO_LATE", CANCEL_TOO_LATE,         NO_CASE,              NOTHING) \
     ROW(ORDER_CONFIRMED,         NULL,              ORDER_CONFIRMED,         NO_CASE,              NOTHING) \
     ROW(ORDER_REJECTED,          "OUT_OF_STOCK",    ORDER_REJECTED,          SHORTAGE,             NOTHING) \
     ROW(ORDER_REJECTED,          NULL,              ORDER_REJECTED,          NO_CASE,              NOTHING) \
     ROW(ORDER_CANCELLING,        NULL,              NO_MAIL,                 NO_CASE,              NOTHING) \
     ROW(ORDER_CANCELLED,         NULL,              ORDER_CANCELLED,         NO_CASE,              NOTHING) \
     ROW(ORDER_COMPLETED,         NULL,              ORDER_COMPLETED,         NO_CASE,              NOTHING) \
+    ROW(ORDER_PROGRESSED,        "CANCEL_TOO_LATE", CANCEL_TOO_LATE,         NO_CASE,              NOTHING) \
     ROW(ORDER_PROGRESSED,        NULL,              NO_MAIL,                 NO_CASE,              NOTHING) \
     ROW(ORDER_IMPORTED,          NULL,              NO_MAIL,                 NO_CASE,              NOTHING) \
     ROW(CREDIT_ISSUED,           NULL,              NO_MAIL,                 NO_CASE,              NOTHING)

@@ -65,7 +65,8 @@ START_TEST(each_event_that_matters_to_the_customer_is_one_mail)
     parcel_event(&s, E(FULFILLMENT_RETURNED), "ord_1", "ful_2");
     payment_event(&s, E(PAYMENT_REFUNDED), "ord_1", "ful_2-refund", 8);
     payment_event(&s, E(PAYMENT_REFUNDED), "ord_1", "../../etc", 9);
-    order_event(&s, E(ORDER_CONFIRMED), "ord_1", "CANCEL_TOO_LATE");
+    order_event(&s, E(ORDER_PROGRESSED), "ord_1", "");
+    order_event(&s, E(ORDER_PROGRESSED), "ord_1", "CANCEL_TOO_LATE");
     order_event(&s, E(ORDER_COMPLETED), "ord_1", "");
     order_event(&s, E(ORDER_REJECTED), "ord_2", "OUT_OF_STOCK");
     order_event(&s, E(ORDER_CANCELLED), "ord_3", "");
