@@ -75,6 +75,28 @@ static void pack(struct actor *actor, const Fulfillment *f)
     actor_ask(actor, "svc-shipping", PACK, actor_pack(actor, &req), true, done);
 }
 
+static void cancel(struct actor *actor, const char *order_id, const char *reason,
+                   void (*answered)(struct actor *actor, const struct heard *answer))
+{
+    Oms__Order__V1__CancelOrderRequest req = OMS__ORDER__V1__CANCEL_ORDER_REQUEST__INIT;
+    char id[ID_MAX];
+
+    id_make(node_port(actor->shop->gateway), "csr", id);
+    req.request_id = id;
+    req.order_id = (char *)order_id;
+    req.reason = (char *)reason;
+    actor_ask(actor, "svc-order", CANCEL, actor_pack(actor, &req), true, answered);
+}
+
+/* Now and then it turns out as the door closes behind the parcel that its customer does not want it any more. */
+static void shipped(struct actor *actor, const struct heard *answer)
+{
+    if (answer->code != RPC_OK || world_roll(actor->shop->w, 300) >= actor->shop->regret)
+        done(actor, answer);
+    else
+        cancel(actor, actor->order_id, "CUSTOMER_REQUEST", done);
+}
+
 static void ship(struct actor *actor, const Fulfillment *f)
 {
     Oms__Shipping__V1__ShipFulfillmentRequest req = OMS__SHIPPING__V1__SHIP_FULFILLMENT_REQUEST__INIT;
@@ -83,19 +105,13 @@ static void ship(struct actor *actor, const Fulfillment *f)
     id_make(node_port(actor->shop->gateway), "shp", id);
     req.request_id = id;
     req.fulfillment_id = f->fulfillment_id;
-    actor_ask(actor, "svc-shipping", SHIP, actor_pack(actor, &req), true, done);
+    snprintf(actor->order_id, sizeof(actor->order_id), "%s", f->order_id);
+    actor_ask(actor, "svc-shipping", SHIP, actor_pack(actor, &req), true, shipped);
 }
 
 static void give_up(struct actor *actor, const Fulfillment *f)
 {
-    Oms__Order__V1__CancelOrderRequest req = OMS__ORDER__V1__CANCEL_ORDER_REQUEST__INIT;
-    char id[ID_MAX];
-
-    id_make(node_port(actor->shop->gateway), "csr", id);
-    req.request_id = id;
-    req.order_id = f->order_id;
-    req.reason = "PARCEL_LOST";
-    actor_ask(actor, "svc-order", CANCEL, actor_pack(actor, &req), true, given_up);
+    cancel(actor, f->order_id, "PARCEL_LOST", given_up);
 }
 
 static const struct {

@@ -2,6 +2,8 @@
 #include "tests/sim/judge.h"
 
 #include "mesh/service.h"
+#include "oms/event/v1/event.pb-c.h"
+#include "oms/notify/v1/notification.pb-c.h"
 #include "tests/sim/laws.h"
 #include "tests/sim/town.h"
 
@@ -12,6 +14,7 @@
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FEW_OFFENDERS 3
@@ -24,11 +27,11 @@ static const char held[] = "CREATE TEMP VIEW held AS SELECT order_id, sku, locat
 /* Whose databases are asked, and under which name; the first is main. */
 static const struct {
     const char *node, *schema;
-} books[] = {
+} books_of[] = {
     { "svc-inventory", "main" }, { "svc-order", "o" },  { "svc-payment", "p" },
     { "svc-shipping", "s" },     { "svc-notify", "n" },
 };
-#define BOOKS (sizeof(books) / sizeof(books[0]))
+#define BOOKS (sizeof(books_of) / sizeof(books_of[0]))
 
 static bool execute(sqlite3 *db, const char *sql)
 {
@@ -154,6 +157,36 @@ static void remember_mails(sqlite3_stmt *into, const struct shop *shop)
     town_each_mail(shop->town, remember_mail, into);
 }
 
+/* What customers are told of in a mail: by the event, with the code that makes it so. */
+#define EVENT(type)    OMS__EVENT__V1__EVENT_TYPE__##type
+#define TEMPLATE(name) OMS__NOTIFY__V1__MESSAGE__TEMPLATE__##name
+static const struct {
+    int type;
+    const char *code;
+    int template;
+} mailed[] = {
+    { EVENT(ORDER_CONFIRMED), "", TEMPLATE(ORDER_CONFIRMED) },
+    { EVENT(ORDER_REJECTED), "", TEMPLATE(ORDER_REJECTED) },
+    { EVENT(ORDER_CANCELLED), "", TEMPLATE(ORDER_CANCELLED) },
+    { EVENT(ORDER_COMPLETED), "", TEMPLATE(ORDER_COMPLETED) },
+    { EVENT(ORDER_PROGRESSED), "CANCEL_TOO_LATE", TEMPLATE(CANCEL_TOO_LATE) },
+    { EVENT(PAYMENT_ACTION_REQUIRED), "", TEMPLATE(PAYMENT_ACTION_REQUIRED) },
+    { EVENT(PAYMENT_REFUNDED), "", TEMPLATE(REFUNDED) },
+    { EVENT(FULFILLMENT_SHORT), "", TEMPLATE(PARCEL_SHORT) },
+    { EVENT(FULFILLMENT_SHIPPED), "", TEMPLATE(SHIPPED) },
+    { EVENT(FULFILLMENT_DELAYED), "", TEMPLATE(DELAYED) },
+    { EVENT(FULFILLMENT_LOST), "", TEMPLATE(PARCEL_LOST) },
+    { EVENT(FULFILLMENT_RETURNED), "", TEMPLATE(PARCEL_RETURNED) },
+    { EVENT(FULFILLMENT_DELIVERED), "", TEMPLATE(DELIVERED) },
+};
+
+/* Nothing, if it has begun with a snapshot, which tells of what is past. */
+static void remember_mailed(sqlite3_stmt *into, const struct shop *shop)
+{
+    for (size_t i = 0; shop->hears_all && i < sizeof(mailed) / sizeof(mailed[0]); i++)
+        insert(into, "ntn", (int64_t)mailed[i].type, mailed[i].code, (int64_t)mailed[i].template);
+}
+
 /* What people remember, as tables of the judge's own. */
 static const struct {
     const char *table, *into;
@@ -172,44 +205,65 @@ static const struct {
       remember_charges },
     { "carried(key, reference, state, handed_over)", "carried VALUES (?, ?, ?, ?)", remember_parcels },
     { "mail(path, mail_to, times)", "mail VALUES (?, ?, ?)", remember_mails },
+    { "mailed(type, code, template)", "mailed VALUES (?, ?, ?)", remember_mailed },
 };
 
-static bool remember(sqlite3 *db, const struct shop *shop)
+#define MEMORIES (sizeof(memory) / sizeof(memory[0]))
+
+/* All databases as one connection, kept as long as none of their machines crashes, with everybody's memory as it is
+ * when it is asked for, and the laws as they were prepared. */
+struct books {
+    sqlite3 *db;
+    uint64_t lives; /* of the machines */
+    bool remembered;
+    sqlite3_stmt *into[MEMORIES], *asked[LAWS_MAX];
+};
+
+static bool remember(struct books *books, const struct shop *shop)
 {
     bool well = true;
 
-    for (size_t i = 0; well && i < sizeof(memory) / sizeof(memory[0]); i++) {
+    for (size_t i = 0; well && !books->remembered && i < MEMORIES; i++) {
         char sql[128];
-        sqlite3_stmt *into = NULL;
-        snprintf(sql, sizeof(sql), "CREATE TABLE temp.%s", memory[i].table);
-        well = execute(db, sql);
-        snprintf(sql, sizeof(sql), "INSERT INTO temp.%s", memory[i].into);
-        well = well && sqlite3_prepare_v2(db, sql, -1, &into, NULL) == SQLITE_OK;
+        snprintf(sql, sizeof(sql), "DELETE FROM temp.%.*s", (int)strcspn(memory[i].table, "("), memory[i].table);
+        well = execute(books->db, sql);
         if (well)
-            memory[i].remember(into, shop);
-        sqlite3_finalize(into);
+            memory[i].remember(books->into[i], shop);
     }
-    return well && execute(db, held);
+    books->remembered = well;
+    return well;
 }
 
-/* False if the law holds. */
-static bool broken(sqlite3 *db, struct shop *shop, const struct law *law, bool tell)
+static sqlite3_stmt *prepare(sqlite3 *db, const char *sql)
 {
     sqlite3_stmt *s = NULL;
-    int n = 0, r = sqlite3_prepare_v2(db, law->offenders, -1, &s, NULL);
 
-    for (; r == SQLITE_OK || r == SQLITE_ROW; n += r == SQLITE_ROW) {
-        r = sqlite3_step(s);
+    sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &s, NULL);
+    return s;
+}
+
+/* How many do not hold: 0 or 1. */
+static int broken(struct books *books, struct shop *shop, size_t law, bool tell)
+{
+    sqlite3_stmt **s = &books->asked[law];
+    int n = 0, r = SQLITE_ERROR;
+
+    if (*s || (*s = prepare(books->db, laws[law].offenders)))
+        r = SQLITE_ROW;
+    for (; r == SQLITE_ROW; n += r == SQLITE_ROW) {
+        r = sqlite3_step(*s);
         if (r == SQLITE_ROW && tell && n < FEW_OFFENDERS)
-            shop_violation(shop, "%s, but not %s", law->sentence, (const char *)sqlite3_column_text(s, 0));
+            shop_violation(shop, "%s, but not %s", laws[law].sentence, (const char *)sqlite3_column_text(*s, 0));
     }
     if (r != SQLITE_DONE) {
-        shop_violation(shop, "%s: cannot be asked: %s", law->sentence, sqlite3_errmsg(db));
+        shop_violation(shop, "%s: cannot be asked: %s", laws[law].sentence, sqlite3_errmsg(books->db));
         n++;
     }
-    sqlite3_finalize(s);
+    sqlite3_reset(*s);
     return n > 0;
 }
+
+/* --- opening and closing --- */
 
 static bool attach(sqlite3 *db)
 {
@@ -217,49 +271,104 @@ static bool attach(sqlite3 *db)
     bool attached = true;
 
     for (size_t i = 1; attached && i < BOOKS; i++) {
-        snprintf(sql, sizeof(sql), "ATTACH '%s/store.db' AS %s", books[i].node, books[i].schema);
+        snprintf(sql, sizeof(sql), "ATTACH '%s/store.db' AS %s", books_of[i].node, books_of[i].schema);
         attached = execute(db, sql);
     }
-    return attached && execute(db, "BEGIN");
+    return attached;
 }
 
-/* All databases as one connection, with everybody's memory; NULL: they cannot be read now. */
-static sqlite3 *open_books(struct shop *shop)
+static bool make_memory(struct books *books)
 {
-    sqlite3 *db;
+    bool well = true;
 
-    for (size_t i = 0; i < BOOKS; i++)
-        if (!node_service(world_node(shop->w, books[i].node)))
-            return NULL;
-    int opened = sqlite3_open_v2("svc-inventory/store.db", &db, SQLITE_OPEN_READONLY, "sim");
-    if (opened != SQLITE_OK || !attach(db) || !remember(db, shop)) {
-        shop_violation(shop, "the databases cannot be read: %s", sqlite3_errmsg(db));
-        sqlite3_close(db);
-        return NULL;
+    for (size_t i = 0; well && i < MEMORIES; i++) {
+        char sql[160];
+        snprintf(sql, sizeof(sql), "CREATE TABLE temp.%s", memory[i].table);
+        well = execute(books->db, sql);
+        snprintf(sql, sizeof(sql), "INSERT INTO temp.%s", memory[i].into);
+        well = well && (books->into[i] = prepare(books->db, sql));
     }
-    return db;
+    return well && execute(books->db, held);
 }
+
+void judge_close(struct shop *shop)
+{
+    struct books *books = shop->books;
+
+    if (!books)
+        return;
+    for (size_t i = 0; i < MEMORIES; i++)
+        sqlite3_finalize(books->into[i]);
+    for (size_t i = 0; i < LAWS_MAX; i++)
+        sqlite3_finalize(books->asked[i]);
+    sqlite3_close(books->db);
+    free(books);
+    shop->books = NULL;
+}
+
+static bool open_books(struct shop *shop, uint64_t lives)
+{
+    struct books *books = calloc(1, sizeof(*books));
+
+    assert(books);
+    shop->books = books;
+    books->lives = lives;
+    return sqlite3_open_v2("svc-inventory/store.db", &books->db, SQLITE_OPEN_READONLY, "sim") == SQLITE_OK &&
+           attach(books->db) && make_memory(books);
+}
+
+/* With a transaction over all of them, until judge_end; NULL: they cannot be read now. */
+static struct books *begin(struct shop *shop)
+{
+    uint64_t lives = 0;
+
+    for (size_t i = 0; i < BOOKS; i++) {
+        struct node *node = world_node(shop->w, books_of[i].node);
+        if (!node_service(node))
+            return NULL;
+        lives += node_lives(node);
+    }
+    if (shop->books && shop->books->lives != lives)
+        judge_close(shop);
+    if ((shop->books || open_books(shop, lives)) && execute(shop->books->db, "BEGIN"))
+        return shop->books;
+    shop_violation(shop, "the databases cannot be read: %s", sqlite3_errmsg(shop->books->db));
+    judge_close(shop);
+    return NULL;
+}
+
+static void end(struct books *books)
+{
+    if (!books)
+        return;
+    books->remembered = false;
+    execute(books->db, "COMMIT");
+}
+
+/* --- judging --- */
 
 int judge(struct shop *shop, bool at_rest, bool tell)
 {
-    sqlite3 *db = open_books(shop);
+    struct books *books = begin(shop);
     int n = 0;
 
-    for (const struct law *law = laws; db && law->sentence; law++)
-        if ((at_rest || law->when == ALWAYS) && (tell || n == 0))
-            n += broken(db, shop, law, tell);
-    sqlite3_close(db);
-    return db ? n : -1;
+    for (size_t i = 0; books && laws[i].sentence; i++) {
+        bool now = laws[i].when == ALWAYS || (at_rest && laws[i].when != AT_OPENING);
+        if (now && (tell || n == 0) && (laws[i].when == OVER || remember(books, shop)))
+            n += broken(books, shop, i, tell);
+    }
+    end(books);
+    return books ? n : -1;
 }
 
 bool judge_one(struct shop *shop, const char *sentence)
 {
-    sqlite3 *db = open_books(shop);
-    bool holds = db;
+    struct books *books = begin(shop);
+    bool holds = books && remember(books, shop);
 
-    for (const struct law *law = laws; holds && law->sentence; law++)
-        if (strcmp(law->sentence, sentence) == 0)
-            holds = !broken(db, shop, law, false);
-    sqlite3_close(db);
+    for (size_t i = 0; holds && laws[i].sentence; i++)
+        if (strcmp(laws[i].sentence, sentence) == 0)
+            holds = !broken(books, shop, i, false);
+    end(books);
     return holds;
 }

@@ -10,3 +10,5 @@
 int judge(struct shop *shop, bool at_rest, bool tell);
 /* Whether that one holds now; false also if a database cannot be read. */
 bool judge_one(struct shop *shop, const char *sentence);
+/* Lets go of the databases, which are kept open in between. */
+void judge_close(struct shop *shop);

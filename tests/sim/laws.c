@@ -22,13 +22,13 @@
     of("main.") " UNION ALL " of("o.") " UNION ALL " of("p.") " UNION ALL " of("s.") " UNION ALL " of("n.")
 
 const struct law laws[] = {
-    /* whether it is over; first, because they are asked until they hold */
-    { AT_REST, "no command waits", EVERYWHERE(LETTERS) },
+    /* whether it is over; first, because they are asked again and again */
+    { OVER, "no command waits", EVERYWHERE(LETTERS) },
     /* a case of a parcel or of its payment if it is confirmed, and of its payment if it is to end */
-    { AT_REST, "an order has ended, or somebody has a case of what it waits for",
+    { OVER, "an order has ended, or somebody has a case of what it waits for",
       "SELECT order_id || ' in ' || state FROM o.sales_order s WHERE state NOT IN (3, 5, 6) AND NOT EXISTS (SELECT 1 "
       "FROM n.alert_case c WHERE c.order_id = s.order_id AND c.state <> 3 AND kind >= iif(s.state = 2, 3, 6))" },
-    { AT_REST, "no message waits", "SELECT message_id FROM n.message WHERE state = 1" },
+    { OVER, "no message waits", "SELECT message_id FROM n.message WHERE state = 1" },
 
     /* orders */
     { ALWAYS, "an acknowledged order is there as it was acknowledged",
@@ -141,6 +141,13 @@ const struct law laws[] = {
     { AT_REST, "every message lies in the post office, and nothing else does",
       "SELECT message_id FROM n.message WHERE state = 2 AND '/' || message_id || '.eml' NOT IN (SELECT path FROM mail) "
       "UNION ALL SELECT path FROM mail WHERE path NOT IN (SELECT '/' || message_id || '.eml' FROM n.message)" },
+    { AT_REST, "customers are written to about everything that they are to hear of",
+      "SELECT key || ': ' || type FROM (SELECT key, type, time_us, payload FROM o.event_log UNION ALL SELECT key, "
+      "type, "
+      "time_us, payload FROM p.event_log UNION ALL SELECT key, type, time_us, payload FROM s.event_log) JOIN mailed m "
+      "USING (type) WHERE instr(payload, CAST(code AS BLOB)) > 0 AND NOT EXISTS (SELECT 1 FROM n.message WHERE "
+      "order_id "
+      "= key AND event_time_us = time_us AND message.template = m.template)" },
     { ALWAYS, "a matter has one open case",
       "SELECT ref FROM n.alert_case WHERE state <> 3 GROUP BY ref, kind HAVING count(*) > 1" },
     { AT_REST, "svc-order knows the prices of the catalogue",
@@ -206,5 +213,10 @@ const struct law laws[] = {
       "SELECT name FROM cursor JOIN head ON name LIKE names "
       "WHERE cursor.seq <> head.seq OR cursor.incarnation <> head.incarnation OR booting" },
     { AT_REST, "no command lies dead", EVERYWHERE(DEAD) },
+
+    /* before the first order */
+    { AT_OPENING, "svc-notify follows everybody",
+      "SELECT count(*) FROM n.consumer_cursor HAVING count(*) <> 3 OR max(booting) > 0" },
     {},
 };
+_Static_assert(sizeof(laws) / sizeof(laws[0]) <= LAWS_MAX, "more laws than the judge has room for");

@@ -3,8 +3,12 @@
  * and what stands in the books outside, is in judge.c. */
 #pragma once
 
+#define LAWS_MAX 96
+
 struct law {
-    enum { ALWAYS, AT_REST } when;
+    /* OVER: at rest, too, and needs nobody's memory, so that it is asked until it holds. AT_OPENING: only by its
+     * sentence, before the first order. */
+    enum { ALWAYS, AT_REST, OVER, AT_OPENING } when;
     const char *sentence;
     const char *offenders; /* the first column names them */
 };

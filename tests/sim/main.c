@@ -15,13 +15,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#define KEPT_BYTES (32 << 20) /* the heap keeps blocks as large as that, and as much in reserve */
-#define HOUR_US    3600000000
-#define SECOND_US  1000000
-#define OUTAGE_US  HOUR_US       /* longer than commands are tried */
-#define STORM_US   (2 * HOUR_US) /* the longest that faults last */
-#define LEASE_US   (30 * SECOND_US)
-#define CALM_US    (4 * HOUR_US) /* settling may take as long; wall clocks may be two hours apart */
+#define KEPT_BYTES  (32 << 20) /* the heap keeps blocks as large as that, and as much in reserve */
+#define HOUR_US     3600000000
+#define SECOND_US   1000000
+#define OUTAGE_US   HOUR_US       /* the longest: longer than commands are tried */
+#define OUTAGES     3             /* fewer than that many in a run */
+#define STORM_US    (2 * HOUR_US) /* the longest that faults last */
+#define LEASE_US    (30 * SECOND_US)
+#define PATIENCE_US (60 * SECOND_US)
+#define LULL_US     (60 * SECOND_US) /* the longest that a machine stands still in the calm */
+#define CALM_US     (4 * HOUR_US)    /* settling may take as long; wall clocks may be two hours apart */
 
 struct plan {
     uint64_t seed;
@@ -43,9 +46,9 @@ static const struct faults least = {
     .reply_lost = 3000,
     .late = 3000,
     .stream_broken = 3000,
+    .held_up = 200000,
     .crash = 100,
     .crash_in_write = 200,
-    .outage = 4,
     .disk_full = 30,
     .stall = 100,
     .partition = 100,
@@ -54,6 +57,7 @@ static const struct faults least = {
     .cache_refused = 5000,
     .cache_flushed = 100,
     .cache_set_back = 200,
+    .cache_saved = 300000,
 };
 
 static void choose_faults(struct world *w)
@@ -62,7 +66,6 @@ static void choose_faults(struct world *w)
     const uint32_t *from = (const uint32_t *)&least;
     uint32_t *to = (uint32_t *)world_faults(w);
 
-    world_faults(w)->outage_us = OUTAGE_US;
     for (size_t i = 0; i < offsetof(struct faults, outage_us) / sizeof(*from); i++)
         to[i] = world_roll(w, 3) ? from[i] * times[world_roll(w, 3)] : 0;
 }
@@ -85,6 +88,11 @@ static const struct service_spec *const services[] = { &inventory_service, &orde
                                                        &shipping_service, &notify_service };
 #define SERVICES (sizeof(services) / sizeof(services[0]))
 
+static struct node *some_service(struct world *w)
+{
+    return world_node(w, services[world_roll(w, SERVICES)]->name);
+}
+
 /* Some run every unit twice; leases are short enough to lapse while a machine stands still, or cost little. */
 static bool host(struct world *w, struct node *nodes[SERVICES])
 {
@@ -100,29 +108,91 @@ static bool host(struct world *w, struct node *nodes[SERVICES])
     return well;
 }
 
+/* One of them is gone for long, when that many orders have been placed. */
+struct outages {
+    struct shop *shop;
+    size_t left, next_at;
+};
+
+static bool outage_due(const struct outages *o)
+{
+    return o->left > 0 && o->shop->n_intentions >= o->next_at;
+}
+
+static void next_outage(struct outages *o)
+{
+    o->next_at += world_roll(o->shop->w, o->shop->wanted - o->next_at + 1);
+}
+
+static bool something_due(void *arg)
+{
+    return outage_due(arg) || shop_served(((struct outages *)arg)->shop);
+}
+
 /* Until everybody is served, with a look at the books now and then. */
 static void storm(struct shop *shop)
 {
     struct world *w = shop->w;
+    struct outages outages = { shop, shop->faults ? world_roll(w, OUTAGES) : 0, 0 };
 
+    next_outage(&outages);
     for (int64_t end_us = world_now(w) + STORM_US; world_now(w) < end_us;) {
-        if (world_until(w, shop_served, shop, 1 + (int64_t)world_roll(w, 120 * SECOND_US)))
+        world_until(w, something_due, &outages, 1 + (int64_t)world_roll(w, 120 * SECOND_US));
+        if (outage_due(&outages)) {
+            outages.left--;
+            node_crash(some_service(w), (int64_t)world_roll(w, OUTAGE_US));
+            next_outage(&outages);
+        }
+        if (shop_served(shop))
             break;
         judge(shop, false, true);
     }
 }
 
-static void calm(struct shop *shop)
+/* What may still happen when everything else is well: it heals by itself, whether or not anybody does anything. */
+static void standstill(struct world *w)
+{
+    node_stall(some_service(w), (int64_t)world_roll(w, LULL_US));
+}
+
+static void forgetfulness(struct world *w)
+{
+    world_cache_set_back(w);
+}
+
+static void breakdown(struct world *w)
+{
+    node_crash(some_service(w), -1);
+}
+
+/* Until everything is over; longer and longer, as some of it takes its time. */
+static bool come_to_rest(struct shop *shop)
 {
     struct world *w = shop->w;
-    bool well = false;
+    int64_t end_us = world_now(w) + CALM_US;
+
+    for (int64_t wait_us = 4 * SECOND_US; world_now(w) < end_us; wait_us += wait_us / 4) {
+        world_until(w, shop_served, shop, wait_us);
+        world_run(w, wait_us);
+        if (shop_served(shop) && !world_belated(w) && judge(shop, true, false) == 0)
+            return true;
+        if (shop->faults && world_roll(w, 4) == 0)
+            standstill(w);
+    }
+    return false;
+}
+
+static void calm(struct shop *shop)
+{
+    static void (*const mishaps[])(struct world *) = { standstill, forgetfulness, breakdown };
+    struct world *w = shop->w;
 
     world_quiet(w);
     shop->closing = true;
-    for (int64_t wait_us = 10 * SECOND_US; !well && wait_us < CALM_US; wait_us *= 2) {
-        world_until(w, shop_served, shop, wait_us);
-        world_run(w, wait_us);
-        well = shop_served(shop) && judge(shop, true, false) == 0;
+    bool well = come_to_rest(shop);
+    if (well && shop->faults && world_roll(w, 2)) {
+        mishaps[world_roll(w, sizeof(mishaps) / sizeof(mishaps[0]))](w);
+        well = come_to_rest(shop);
     }
     if (!shop_served(shop))
         shop_violation(shop, "%zu orders were never answered", shop->n_open);
@@ -130,11 +200,20 @@ static void calm(struct shop *shop)
         shop_violation(shop, "a service is not there although nothing is wrong any more");
 }
 
-static bool learn_prices(struct shop *shop)
+/* Some wait for whoever writes to customers. */
+static bool prepare(struct shop *shop)
 {
-    for (int64_t end_us = world_now(shop->w) + CALM_US; world_now(shop->w) < end_us; world_run(shop->w, SECOND_US / 4))
-        if (judge_one(shop, "svc-order knows the prices of the catalogue"))
+    static const char begun[] = "svc-notify follows everybody";
+    struct world *w = shop->w;
+    int64_t start_us = world_now(w), patience_us = world_roll(w, 4) ? PATIENCE_US : 0;
+
+    for (; world_now(w) < start_us + HOUR_US; world_run(w, SECOND_US / 4)) {
+        if (!judge_one(shop, "svc-order knows the prices of the catalogue"))
+            continue;
+        shop->hears_all = judge_one(shop, begun);
+        if (shop->hears_all || world_now(w) >= start_us + patience_us)
             return true;
+    }
     return false;
 }
 
@@ -147,12 +226,13 @@ static void run(const struct plan *plan, struct result *ret_result)
     shop->town = town_create(w, shop->gateway);
     if (!host(w, nodes))
         shop_violation(shop, "the services do not start");
+    shop->faults = plan->faults;
     choose_pace(w, shop);
     if (plan->faults)
         choose_faults(w);
     if (!shop_load(shop))
         shop_violation(shop, "the catalogue cannot be loaded");
-    if (!learn_prices(shop))
+    if (!prepare(shop))
         shop_violation(shop, "svc-order does not learn the prices");
     shop_open(shop);
     storm(shop);
@@ -173,6 +253,7 @@ static void run(const struct plan *plan, struct result *ret_result)
         .virtual_s = (double)world_now(w) / 1e6,
     };
     struct town *town = shop->town;
+    judge_close(shop);
     shop_destroy(shop);
     for (size_t i = 0; i < SERVICES; i++)
         node_retire(nodes[i]);

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEEPALIVE_US 20000000 /* by then a side has noticed that the other one is gone */
-#define WINDOW_MAX   4        /* messages of a stream under way */
+#define KEEPALIVE_US 20000000  /* by then a side has noticed that the other one is gone */
+#define HELD_UP_US   120000000 /* what was held up arrives by so long after it could */
+#define WINDOW_MAX   4         /* messages of a stream under way */
 
 enum leg_state { LEG_FLYING, LEG_LIVE, LEG_FINISHED, LEG_OVER };
 
@@ -15,7 +16,7 @@ struct leg {
     struct flight *flight;
     enum leg_state state;
     void *call;  /* the server's handle while LIVE */
-    bool orphan; /* the double: nobody cancels it */
+    bool orphan; /* a double, or long given up: nobody cancels it */
     bool may_send, blocked;
     unsigned unacknowledged, window;
     struct parcel *deadline;
@@ -254,13 +255,28 @@ static void begin_arrives(struct parcel *p)
         leg->call = call;
 }
 
+/* Until then, and a while longer: who was told that nobody is there has gone on. */
+static int64_t held_up_us(const struct flight *f)
+{
+    const struct node *to = f->to;
+    int64_t until_us = to->up ? f->from->cut_until_us[to->index] : to->reboot.due_us;
+
+    return (until_us > f->world->now_us ? until_us - f->world->now_us : 0) + (int64_t)world_roll(f->world, HELD_UP_US);
+}
+
 static void begin_lost(struct parcel *p)
 {
     struct flight *f = p->flight;
+    struct world *w = f->world;
+    struct leg *leg = p->leg;
 
-    p->leg->state = LEG_OVER;
-    if (f->out && !p->leg->orphan)
-        tell_caller(f, RPC_UNAVAILABLE, "connection refused", world_span(f->world, KEEPALIVE_US));
+    if (f->out && !leg->orphan)
+        tell_caller(f, RPC_UNAVAILABLE, "connection refused", world_span(w, KEEPALIVE_US));
+    leg->state = f->sent.timeout_us && world_fault(w, w->faults.held_up) ? LEG_FLYING : LEG_OVER;
+    if (leg->state == LEG_OVER)
+        return;
+    leg->orphan = true;
+    parcel_send(f, leg, &begin_kind, held_up_us(f));
 }
 
 static void cancel_arrives(struct parcel *p)
@@ -552,4 +568,13 @@ void net_node_crashed(struct node *node)
         f->parcels--;
         flight_end(f);
     }
+}
+
+bool world_belated(const struct world *w)
+{
+    for (const struct flight *f = w->flights; f; f = f->next)
+        for (size_t i = 0; i < f->n_legs; i++)
+            if (f->legs[i].orphan && f->legs[i].state == LEG_FLYING)
+                return true;
+    return false;
 }

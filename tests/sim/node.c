@@ -327,6 +327,11 @@ bool node_up(const struct node *node)
     return node->up;
 }
 
+uint64_t node_lives(const struct node *node)
+{
+    return node->life;
+}
+
 void *node_server(const struct node *node)
 {
     return node->server;

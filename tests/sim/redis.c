@@ -110,8 +110,11 @@ static void set_if_newer(struct keyspace *k, const struct request *r, size_t i)
 static void effect_due(struct coming *event)
 {
     struct request *r = CONTAINER(event, struct request, effect);
-    struct keyspace *k = &r->node->world->redis->now;
+    struct world *w = r->node->world;
+    struct keyspace *k = &w->redis->now;
 
+    if (r->set && r->result == 0 && world_chance(w, w->faults.cache_saved))
+        keyspace_copy(&w->redis->once, k);
     for (size_t i = 0; r->result == 0 && i < r->n; i++) {
         if (r->set) {
             set_if_newer(k, r, i);
@@ -230,14 +233,8 @@ void redis_misfortune(struct world *w)
         world_say(w, "the cache forgets everything");
         keyspace_clear(&w->redis->now);
     }
-    if (!world_fault(w, w->faults.cache_set_back))
-        return;
-    struct redis *redis = w->redis;
-    world_say(w, "the cache is set back");
-    if (redis->once.n && world_roll(w, 2))
-        keyspace_copy(&redis->now, &redis->once);
-    else
-        keyspace_copy(&redis->once, &redis->now);
+    if (world_fault(w, w->faults.cache_set_back))
+        world_cache_set_back(w);
 }
 
 void redis_quiet(struct world *w)
@@ -248,6 +245,12 @@ void redis_quiet(struct world *w)
 void world_cache_flush(struct world *w)
 {
     keyspace_clear(&w->redis->now);
+}
+
+void world_cache_set_back(struct world *w)
+{
+    world_say(w, "the cache is set back");
+    keyspace_copy(&w->redis->now, &w->redis->once);
 }
 
 void world_cache_absent(struct world *w, bool absent)

@@ -31,7 +31,7 @@ struct shop *shop_create(struct world *w, size_t orders)
     shop->gateway = node_create(w, "gateway");
     shop->intentions = calloc(orders + 1, sizeof(*shop->intentions));
     shop->adjustments = calloc(orders + 2 * SHOP_SKUS * SHOP_LOCATIONS, sizeof(*shop->adjustments));
-    shop->n_actors = SHOP_CUSTOMERS + SHOP_STAFF + SHOP_DEPOTS + 2;
+    shop->n_actors = SHOP_CUSTOMERS + SHOP_STAFF + SHOP_DEPOTS + 3;
     shop->actors = calloc(shop->n_actors, sizeof(*shop->actors));
     assert(shop->intentions && shop->adjustments && shop->actors);
     return shop;
@@ -54,12 +54,13 @@ void shop_open(struct shop *shop)
     for (int i = 0; i < SHOP_STAFF; i++)
         actor_init(&shop->actors[SHOP_CUSTOMERS + i], shop, i, ROLE_BIT(MESH__V1__ROLE__ERP), "staff", staff_act);
     for (int i = 0; i < SHOP_DEPOTS; i++)
-        actor_init(&shop->actors[SHOP_CUSTOMERS + SHOP_STAFF + i], shop, i, ROLE_BIT(MESH__V1__ROLE__WAREHOUSE),
-                   "depot", warehouse_act);
-    actor_init(&shop->actors[shop->n_actors - 2], shop, 0, ROLE_BIT(MESH__V1__ROLE__CSR), "service", service_act);
-    actor_init(&shop->actors[shop->n_actors - 1], shop, 0, ROLE_BIT(MESH__V1__ROLE__OPERATOR), "operator",
+        actor_init(&shop->actors[SHOP_CUSTOMERS + SHOP_STAFF + i], shop, i,
+                   ROLE_BIT(MESH__V1__ROLE__WAREHOUSE) | ROLE_BIT(MESH__V1__ROLE__CSR), "depot", warehouse_act);
+    actor_init(&shop->actors[shop->n_actors - 3], shop, 0, ROLE_BIT(MESH__V1__ROLE__CSR), "service", service_act);
+    actor_init(&shop->actors[shop->n_actors - 2], shop, 0, ROLE_BIT(MESH__V1__ROLE__OPERATOR), "operator",
                operator_act);
-    for (size_t i = 0; i < shop->n_actors; i++)
+    actor_init(&shop->actors[shop->n_actors - 1], shop, 0, 0, "blunders", blunder_act);
+    for (size_t i = 0; i < shop->n_actors - !shop->faults; i++)
         actor_rest(&shop->actors[i], 1000000);
     shop->follower = follower_create(shop);
 }

@@ -52,6 +52,7 @@ struct told {
 };
 
 struct actor;
+struct books;
 struct follower;
 struct town;
 
@@ -67,10 +68,13 @@ struct shop {
     int64_t price_minor[SHOP_SKUS]; /* the last that was acknowledged; each product has one person who reprices it */
     bool closing;                   /* nobody begins anything new */
     bool closed;                    /* nobody acts any more, whatever is answered */
+    bool faults;                    /* things may go wrong */
+    bool hears_all;                 /* svc-notify follows everybody since before the first order */
     struct actor *actors;
     size_t n_actors;
     struct follower *follower;
     struct town *town;
+    struct books *books; /* of the judge */
     unsigned violations;
     uint64_t refused, repeated, cancels, retried; /* retried: dead letters */
 };
@@ -113,6 +117,7 @@ struct actor {
     size_t reply_len;
     struct intention *intention;
     struct adjustment *adjustment;
+    char order_id[ID_MAX]; /* of the parcel in hand */
     int sku, product;
     int64_t price_minor;
 };
@@ -130,13 +135,14 @@ void actor_rest(struct actor *actor, int64_t longest_us);
 /* A message as bytes on the heap, kept by the actor until the next one. */
 struct bytes actor_pack(struct actor *actor, const void *message);
 
-/* --- customers.c, staff.c, depot.c, operator.c, follower.c --- */
+/* --- customers.c, staff.c, depot.c, operator.c, blunders.c, follower.c --- */
 
 void customer_act(struct actor *actor);
 void staff_act(struct actor *actor);
 void warehouse_act(struct actor *actor);
 void service_act(struct actor *actor);
 void operator_act(struct actor *actor);
+void blunder_act(struct actor *actor);
 bool staff_load(struct shop *shop);
 
 struct follower *follower_create(struct shop *shop);

@@ -24,14 +24,18 @@ struct service_options;
 struct faults {
     /* per call, message or fetch */
     uint32_t request_lost, request_twice, reply_lost, late, stream_broken;
+    /* per call that finds nobody: its sender is told so, but something in between keeps it, and it arrives once there
+     * is somebody again */
+    uint32_t held_up;
     /* per step */
     uint32_t crash, crash_in_write, outage, disk_full, stall, partition, wall_jump;
     /* per operation of the cache */
     uint32_t cache_late, cache_refused;
     /* per step */
     uint32_t cache_flushed, cache_set_back;
-    int64_t outage_us; /* the longest; a crash is down for two seconds */
-    int64_t commit_us; /* the longest that a writer is busy with one transaction: no fault, but the way of disks */
+    uint32_t cache_saved; /* per write: before it */
+    int64_t outage_us;    /* the longest; a crash is down for two seconds */
+    int64_t commit_us;    /* the longest that a writer is busy with one transaction: no fault, but the way of disks */
 };
 
 struct world *world_create(uint64_t seed);
@@ -49,8 +53,10 @@ bool world_step(struct world *w);
 void world_run(struct world *w, int64_t us);
 /* Until it is true, but no longer than at_most_us; the last word of the condition. */
 bool world_until(struct world *w, bool (*condition)(void *arg), void *arg, int64_t at_most_us);
-/* Faults end, links heal, who is down gets up, the cache and whoever is outside answer. */
+/* Faults end, links heal, the cache and whoever is outside answer; who is down gets up when it would have. */
 void world_quiet(struct world *w);
+/* Requests are on their way whose senders have given them up. */
+bool world_belated(const struct world *w);
 
 /* --- machines --- */
 
@@ -76,6 +82,7 @@ struct disk *node_disk(struct node *node);
 struct world *node_world(struct node *node);
 const char *node_name(const struct node *node);
 bool node_up(const struct node *node);
+uint64_t node_lives(const struct node *node);                                    /* those that crashes have ended */
 void node_answer(struct node *node, const struct server_ops *ops, void *server); /* ops NULL: refuses calls */
 void *node_server(const struct node *node);
 /* boot runs on a machine that starts anew after a crash, and says whether it came up; if not, it is tried again. */
@@ -128,5 +135,7 @@ struct cached {
 /* Every key there is, in no order that matters. */
 void world_cached(struct world *w, void (*each)(void *arg, const struct cached *cached), void *arg);
 void world_cache_flush(struct world *w);
+/* It knows again what it knew when it was saved, by chance before one of the writes; if never, nothing. */
+void world_cache_set_back(struct world *w);
 /* Refuses connections until it is there again. */
 void world_cache_absent(struct world *w, bool absent);
