@@ -13,5 +13,6 @@ prepare() {
     mkdir -p "$build"
     [[ -f $build/build.ninja ]] || meson setup "$build" "$top" --buildtype=release > "$build/setup.log" 2>&1 ||
         { cat "$build/setup.log" >&2; exit 1; }
-    ninja -C "$build" "$@" > "$build/${1##*/}.log" 2>&1 || { cat "$build/${1##*/}.log" >&2; exit 1; }
+    { ninja -C "$build" protos/api.h && ninja -C "$build" "$@"; } > "$build/${1##*/}.log" 2>&1 ||
+        { cat "$build/${1##*/}.log" >&2; exit 1; }
 }

@@ -34,11 +34,12 @@ configure() {
     }
 }
 
-# compile DIR [TARGET…]: what changed, of everything or of the targets.
+# compile DIR [TARGET…]: what changed, of everything or of the targets. The API first: ninja knows of the headers beside
+# api.h only what they were when it began.
 compile() {
     local dir=$1
     shift
-    ninja -C "$dir" "$@" > "$dir/build.log" 2>&1 || {
+    { ninja -C "$dir" protos/api.h && ninja -C "$dir" "$@"; } > "$dir/build.log" 2>&1 || {
         grep -vE '^(\[|ninja: Entering|gcc |clang |cc )' "$dir/build.log" | head -n60 >&2
         die "the build failed: see $dir/build.log"
     }
