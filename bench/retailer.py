@@ -1,5 +1,5 @@
-"""What a retailer's customers buy: the invoices of ../shared/data/online-retail.csv.xz (or of the file that RETAIL_FILE
-names) where it is there, else invoices drawn from the quantiles below, which are measured from it.
+"""What a retailer's customers buy: the invoices of online-retail.csv.xz in ../shared/data (or in the directory that
+OMS_RETAIL_DATA names) where it is there, else invoices drawn from the quantiles below, which are measured from it.
 
     bench/retailer.py FILE      measures them again"""
 
@@ -13,7 +13,7 @@ import pathlib
 import random
 import sys
 
-FILE = pathlib.Path(os.environ.get("RETAIL_FILE", pathlib.Path(__file__).resolve().parents[2] / "shared/data/online-retail.csv.xz"))
+FILE = pathlib.Path(os.environ.get("OMS_RETAIL_DATA", pathlib.Path(__file__).resolve().parents[2] / "shared/data")) / "online-retail.csv.xz"
 
 # Of what docs/import.md accepts as sold: value at the quantile, in percent. 14,334 invoices with 362,338 lines.
 LINES = ((0, 1), (10, 2), (20, 5), (30, 8), (40, 11), (50, 15), (60, 19), (70, 24), (75, 28), (80, 33), (85, 41), (90, 51),
