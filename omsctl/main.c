@@ -65,6 +65,7 @@ static const struct flag order_place_flags[] = {
 static const struct flag order_list_flags[] = {
     { "customer", "ID", NULL, "of this customer only" },
     { "channel", "NAME", NULL, "of this channel only" },
+    { "filter", "FILTER", NULL, "only those that fit it" },
     { "limit", "N", NULL, "at most so many; 0: all; 100 if not given" },
     {},
 };
@@ -210,7 +211,13 @@ static const struct command commands[] = {
       run_order_import, order_import_flags, 1, 1 },
     { "order get", "ORDER | CHANNEL NUMBER", "Shows one order with its lines, by its id or its channel's own number.",
       run_order_get, NULL, 1, 2 },
-    { "order list", "", "Lists orders, newest first.", run_order_list, order_list_flags, 0, 0 },
+    { "order list", "",
+      "Lists orders, newest first.\n\n"
+      "A filter is written as AIP-160 has it: 'state = (PENDING OR CONFIRMED) total > 100', 'lines.sku:MUG-S',\n"
+      "'place_time >= 2011-12-09 -channel:web'. Terms side by side must all be true, OR binds tighter than AND, and\n"
+      "* stands for any text. A value alone is looked for in order_id, customer_id and external_id. An unknown field\n"
+      "is refused with a list of all.",
+      run_order_list, order_list_flags, 0, 0 },
     { "order watch", "ORDER", "Shows an order and every change of it, until its life has ended.", run_order_watch,
       order_watch_flags, 1, 1 },
     { "order cancel", "ORDER",

@@ -108,10 +108,13 @@ int run_order_list(struct ctl *ctl)
                                          ">TOTAL", "STATE",  "PAYMENT",  "PARCELS", NULL };
     Oms__Order__V1__ListOrdersRequest request = OMS__ORDER__V1__LIST_ORDERS_REQUEST__INIT;
     const char *customer = cli_flag(ctl, "customer"), *channel = cli_flag(ctl, "channel");
+    const char *filter = cli_flag(ctl, "filter");
     if (customer)
         request.customer_id = (char *)customer;
     if (channel)
         request.channel = (char *)channel;
+    if (filter)
+        request.filter = (char *)filter;
     struct listing listing = { .pages = { .method = ORDER_METHOD("ListOrders"),
                                           .request = &request.base,
                                           .reply = &oms__order__v1__list_orders_response__descriptor,

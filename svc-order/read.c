@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
-enum { COLUMN_CURRENCY = 3, COLUMN_EMAIL = 19, COLUMN_ADDRESS = 20, COLUMN_STREET = 21, STREETS = 4 };
+enum { COLUMN_CURRENCY = 3, COLUMN_LINES = 5, COLUMN_EMAIL = 19, COLUMN_ADDRESS = 20, COLUMN_STREET = 21, STREETS = 4 };
+#define WANTED_COLUMNS 2
 
 static int read_address(struct txn *txn, const struct rows *rows, size_t row, Address **ret_address)
 {
@@ -52,7 +53,7 @@ static int read_head(struct txn *txn, const struct rows *rows, size_t row, Order
         .credited = money_to_wire(txn->arena, row_int(rows, row, 17), row_text(rows, row, COLUMN_CURRENCY)),
         .fulfilled_elsewhere = row_int(rows, row, 18),
         .email = (char *)row_text(rows, row, COLUMN_EMAIL),
-        .lines = arena_alloc(txn->arena, row_int(rows, row, ORDER_COLUMN_LINES) * sizeof(OrderLine *)),
+        .lines = arena_alloc(txn->arena, row_int(rows, row, COLUMN_LINES) * sizeof(OrderLine *)),
     };
     if (!order->total || !order->captured || !order->credited || !order->etag || !order->lines)
         return -ENOMEM;
@@ -80,50 +81,44 @@ static int read_line(struct txn *txn, const struct rows *rows, size_t row, const
     return line->unit_price && line->line_total ? 0 : -ENOMEM;
 }
 
-static Order *find_order(Order *const *orders, size_t n, const char *order_id)
+/* Each id with its place among them. */
+static struct value *wanted(struct txn *txn, const char *const *ids, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(orders[i]->order_id, order_id) == 0)
-            return orders[i];
+    struct value *values = arena_alloc(txn->arena, (n + 1) * WANTED_COLUMNS * sizeof(*values));
+    for (size_t i = 0; values && i < n; i++) {
+        values[i * WANTED_COLUMNS] = I((int64_t)i);
+        values[i * WANTED_COLUMNS + 1] = T(ids[i]);
     }
-    return NULL;
+    return values;
 }
 
-/* Each order's lines come together and in their places, the orders in any order. */
 static int read_lines(struct txn *txn, Order *const *orders, size_t n)
 {
-    struct value *ids = arena_alloc(txn->arena, n * sizeof(*ids));
-    if (!ids)
+    const char **ids = arena_alloc(txn->arena, (n + 1) * sizeof(*ids));
+    for (size_t i = 0; ids && i < n; i++)
+        ids[i] = orders[i]->order_id;
+    struct value *values = ids ? wanted(txn, ids, n) : NULL;
+    if (!values)
         return -ENOMEM;
-    for (size_t i = 0; i < n; i++)
-        ids[i] = T(orders[i]->order_id);
     struct rows rows;
     int r = txn_query_many(txn, &rows,
-                           "WITH wanted (order_id) AS (VALUES (CAST($1 AS TEXT))) "
-                           "SELECT l.order_id, l.sku, l.title, l.quantity, l.unit_minor, l.shipped, l.cancelled, "
-                           "l.returned "
-                           "FROM wanted JOIN order_line l ON l.order_id = wanted.order_id ORDER BY l.order_id, l.place",
-                           n, 1, ids);
-    if (r < 0)
-        return r;
-
-    Order *order = NULL;
-    for (size_t i = 0; i < rows.n; i++) {
-        if (!order || strcmp(order->order_id, row_text(&rows, i, 0)) != 0)
-            order = find_order(orders, n, row_text(&rows, i, 0));
+                           "WITH wanted (n, order_id) AS (VALUES (CAST($1 AS BIGINT), CAST($2 AS TEXT))) "
+                           "SELECT w.n, l.sku, l.title, l.quantity, l.unit_minor, l.shipped, l.cancelled, l.returned "
+                           "FROM wanted w JOIN order_line l ON l.order_id = w.order_id ORDER BY w.n, l.place",
+                           n, WANTED_COLUMNS, values);
+    for (size_t i = 0; r == 0 && i < rows.n; i++) {
+        Order *order = orders[row_int(&rows, i, 0)];
         r = read_line(txn, &rows, i, order->total->currency_code, &order->lines[order->n_lines++]);
-        if (r < 0)
-            return r;
     }
-    return 0;
+    return r;
 }
 
-int orders_read_heads(struct txn *txn, const struct rows *rows, size_t n, Order ***ret_orders)
+static int read_heads(struct txn *txn, const struct rows *rows, Order ***ret_orders)
 {
-    Order **orders = arena_alloc(txn->arena, n * sizeof(Order *));
+    Order **orders = arena_alloc(txn->arena, (rows->n + 1) * sizeof(Order *));
     if (!orders)
         return -ENOMEM;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < rows->n; i++) {
         orders[i] = arena_message(txn->arena, &oms__order__v1__order__descriptor);
         int r = orders[i] ? read_head(txn, rows, i, orders[i]) : -ENOMEM;
         if (r < 0)
@@ -133,17 +128,31 @@ int orders_read_heads(struct txn *txn, const struct rows *rows, size_t n, Order 
     return 0;
 }
 
-int orders_read(struct txn *txn, const struct rows *rows, size_t n, Order ***ret_orders)
+int orders_read(struct txn *txn, const char *const *ids, size_t n, bool lines, Order ***ret_orders)
 {
-    int r = orders_read_heads(txn, rows, n, ret_orders);
-    return r < 0 ? r : read_lines(txn, *ret_orders, n);
+    struct value *values = wanted(txn, ids, n);
+    struct rows rows;
+    if (!values)
+        return -ENOMEM;
+    int r = txn_query_many(txn, &rows,
+                           "WITH wanted (n, order_id) AS (VALUES (CAST($1 AS BIGINT), CAST($2 AS TEXT))) "
+                           "SELECT " ORDER_COLUMNS
+                           "FROM wanted w JOIN sales_order o ON o.order_id = w.order_id " ORDER_ADDRESS "ORDER BY w.n",
+                           n, WANTED_COLUMNS, values);
+    if (r == 0)
+        r = read_heads(txn, &rows, ret_orders);
+    if (r == 0 && lines)
+        r = read_lines(txn, *ret_orders, rows.n);
+    return r < 0 ? r : (int)rows.n;
 }
 
 /* Of at most one row. */
 static int read_first(struct txn *txn, const struct rows *rows, Order **ret_order)
 {
     Order **orders;
-    int r = orders_read(txn, rows, rows->n, &orders);
+    int r = read_heads(txn, rows, &orders);
+    if (r == 0)
+        r = read_lines(txn, orders, rows->n);
     if (r < 0)
         return r;
     *ret_order = rows->n ? orders[0] : NULL;
@@ -153,7 +162,8 @@ static int read_first(struct txn *txn, const struct rows *rows, Order **ret_orde
 int order_read(struct txn *txn, const char *order_id, const char *owner, Order **ret_order)
 {
     struct rows rows;
-    int r = txn_query(txn, &rows, "SELECT " ORDER_COLUMNS "WHERE o.order_id = $1 AND ($2 = '' OR o.customer_id = $2)",
+    int r = txn_query(txn, &rows,
+                      "SELECT " ORDER_COLUMNS ORDER_TABLES "WHERE o.order_id = $1 AND ($2 = '' OR o.customer_id = $2)",
                       T(order_id), T(owner));
     return r < 0 ? r : read_first(txn, &rows, ret_order);
 }
@@ -163,7 +173,8 @@ static int read_external(struct txn *txn, const char *channel, const char *exter
 {
     struct rows rows;
     int r = txn_query(txn, &rows,
-                      "SELECT " ORDER_COLUMNS "WHERE o.channel = $1 AND o.external_id = $2 AND o.external_id <> '' "
+                      "SELECT " ORDER_COLUMNS ORDER_TABLES
+                      "WHERE o.channel = $1 AND o.external_id = $2 AND o.external_id <> '' "
                       "AND ($3 = '' OR o.customer_id = $3)",
                       T(channel), T(external_id), T(owner));
     return r < 0 ? r : read_first(txn, &rows, ret_order);
@@ -203,20 +214,9 @@ int batch_get_orders(struct rpc_call *call, struct txn *txn, const void *in, voi
 {
     const BatchGetOrdersRequest *req = in;
     BatchGetOrdersResponse *ret = out;
-    struct rows rows;
-    struct value *ids = arena_alloc(txn->arena, req->n_order_ids * sizeof(*ids));
-    if (!ids)
-        return -ENOMEM;
-    for (size_t i = 0; i < req->n_order_ids; i++)
-        ids[i] = T(req->order_ids[i]);
-    int r = txn_query_many(txn, &rows,
-                           "WITH wanted (order_id) AS (VALUES (CAST($1 AS TEXT))) SELECT " ORDER_COLUMNS
-                           "WHERE o.order_id IN (SELECT order_id FROM wanted)",
-                           req->n_order_ids, 1, ids);
-    if (r == 0)
-        r = orders_read_heads(txn, &rows, rows.n, &ret->orders);
-    if (r < 0)
-        return r;
-    ret->n_orders = rows.n;
+    int n = orders_read(txn, (const char *const *)req->order_ids, req->n_order_ids, false, &ret->orders);
+    if (n < 0)
+        return n;
+    ret->n_orders = (size_t)n;
     return log_position_message(txn, &ret->position);
 }

@@ -1,4 +1,4 @@
-/* How orders are read: the columns that every statement selects, in their order, and what makes messages of the rows.
+/* How orders are read: the columns that every statement selects, in their order, and orders as messages.
  *
  * Messages are in the transaction's arena and point into the rows; functions return 0 or a negative errno. */
 #pragma once
@@ -9,11 +9,9 @@
     "o.order_id, o.customer_id, o.state, o.currency, o.total_minor, o.lines, o.channel, o.external_id, o.placed_by, " \
     "o.place_time_us, o.update_time_us, o.version, o.reject_reason, o.payment_state, o.fulfillment_state, " \
     "o.payment_id, o.captured_minor, o.credited_minor, o.elsewhere, a.email, a.name, a.street1, a.street2, " \
-    "a.street3, a.street4, a.city, a.postal_code, a.country " \
-    "FROM sales_order o LEFT JOIN order_address a ON a.order_id = o.order_id "
-enum { ORDER_COLUMN_LINES = 5 };
+    "a.street3, a.street4, a.city, a.postal_code, a.country "
+#define ORDER_ADDRESS "LEFT JOIN order_address a ON a.order_id = o.order_id "
+#define ORDER_TABLES  "FROM sales_order o " ORDER_ADDRESS
 
-/* The first n of the rows, without their lines. */
-int orders_read_heads(struct txn *txn, const struct rows *rows, size_t n, Order ***ret_orders);
-/* With them. */
-int orders_read(struct txn *txn, const struct rows *rows, size_t n, Order ***ret_orders);
+/* The orders of these ids that there are, in their order, with or without their lines. Returns how many. */
+int orders_read(struct txn *txn, const char *const *ids, size_t n, bool lines, Order ***ret_orders);

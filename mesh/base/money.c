@@ -63,6 +63,19 @@ int money_from_wire(const Google__Type__Money *money, int64_t *ret_minor)
     return r < 0 ? r : money_add(minor, money->nanos / nanos_per_minor, ret_minor);
 }
 
+static void split(int64_t minor, int digits, int64_t *ret_units, int32_t *ret_nanos)
+{
+    int64_t whole = power_of_ten(digits);
+    *ret_units = minor / whole;
+    *ret_nanos = (int32_t)(minor % whole * power_of_ten(NANO_DIGITS - digits));
+}
+
+void money_split(int64_t minor, const char *currency, int64_t *ret_units, int32_t *ret_nanos)
+{
+    int digits = money_exponent(currency);
+    split(minor, digits < 0 ? 0 : digits, ret_units, ret_nanos);
+}
+
 Google__Type__Money *money_to_wire(struct arena *arena, int64_t minor, const char *currency)
 {
     int digits = money_exponent(currency);
@@ -73,8 +86,7 @@ Google__Type__Money *money_to_wire(struct arena *arena, int64_t minor, const cha
 
     google__type__money__init(money);
     money->currency_code = code;
-    money->units = minor / power_of_ten(digits);
-    money->nanos = (int32_t)(minor % power_of_ten(digits) * power_of_ten(NANO_DIGITS - digits));
+    split(minor, digits, &money->units, &money->nanos);
     return money;
 }
 

@@ -16,6 +16,8 @@ int money_exponent(const char *currency);
 int money_from_wire(const Google__Type__Money *money, int64_t *ret_minor);
 /* In the arena; NULL once its budget is spent. The currency must be valid. */
 Google__Type__Money *money_to_wire(struct arena *arena, int64_t minor, const char *currency);
+/* The same as its two numbers. */
+void money_split(int64_t minor, const char *currency, int64_t *ret_units, int32_t *ret_nanos);
 /* 0 or -ERANGE. */
 int money_multiply(int64_t minor, int64_t quantity, int64_t *ret_minor);
 int money_add(int64_t a, int64_t b, int64_t *ret_minor);

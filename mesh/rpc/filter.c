@@ -229,7 +229,8 @@ static int check_operator(struct parser *p, const char *at, const struct filter 
 {
     if (asked->row->many && asked->op != FILTER_HAS)
         return fail(p, at, "%s may have several values: ask for one with \":\"", asked->row->name);
-    if (asked->row->type == FILTER_ENUM && asked->op >= FILTER_BELOW && asked->op <= FILTER_AT_LEAST)
+    bool is_name = asked->row->type == FILTER_ENUM || asked->row->type == FILTER_BOOL;
+    if (is_name && asked->op >= FILTER_BELOW && asked->op <= FILTER_AT_LEAST)
         return fail(p, at, "%s has no order: ask with \"=\" or \"!=\"", asked->row->name);
     return 0;
 }

@@ -28,6 +28,7 @@ enum filter_type {
     FILTER_AMOUNT, /* of whatever currency: 12.50 */
     FILTER_TIME,   /* RFC 3339, or a day, which is its midnight UTC; microseconds */
     FILTER_ENUM,   /* by name */
+    FILTER_BOOL,   /* true or false */
 };
 
 struct filter_field {

@@ -81,6 +81,12 @@ static const char *read_name(struct arena *arena, const ProtobufCEnumDescriptor 
     return all ? arena_printf(arena, "one of these is expected:%s", all) : "no such name";
 }
 
+static const char *read_bool(const char *text, struct filter_held *ret)
+{
+    ret->number = strcmp(text, "true") == 0;
+    return ret->number || strcmp(text, "false") == 0 ? NULL : "true or false is expected";
+}
+
 const char *filter_read_value(struct arena *arena, const struct filter_field *row, const struct filter_value *value,
                               struct filter_held *ret_held)
 {
@@ -97,6 +103,8 @@ const char *filter_read_value(struct arena *arena, const struct filter_field *ro
         return read_amount(text, ret_held);
     case FILTER_TIME:
         return read_time(text, ret_held);
+    case FILTER_BOOL:
+        return read_bool(text, ret_held);
     default:
         return read_name(arena, row->names, text, ret_held);
     }

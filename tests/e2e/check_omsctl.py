@@ -101,6 +101,17 @@ def an_order_is_confirmed_while_it_is_watched():
     assert "CONFIRMED" in MESH.ctl("order", "watch", order["orderId"], "--settled")
 
 
+def orders_are_found_by_their_channels_number_and_by_a_filter():
+    order_id = MESH.ask("order", "place", f"{MUG}=3", "--customer", "ada", "--channel", "shop", "--external-id", "N-1", "--wait")["order"]["orderId"]
+    assert MESH.ask("order", "get", "shop", "N-1")["order"]["orderId"] == order_id
+    assert "NOT_FOUND" in MESH.ctl("order", "get", "shop", "N-2", code=2)
+    found = [o["orderId"] for o in MESH.ask("order", "list", "--filter", f"channel = shop lines.sku:{MUG} lines.quantity:3")["orders"]]
+    assert found == [order_id], found
+    assert MESH.ask("order", "list", "--filter", "channel = shop -state = CONFIRMED")["orders"] == []
+    refused = json.loads(MESH.ctl("order", "list", "--filter", "chanel = shop", "-o", "json", code=2))["error"]
+    assert refused["reason"] == "FILTER_INVALID" and "at 1: there is no such field" in refused["message"], refused
+
+
 def an_order_of_more_than_there_is_is_rejected_with_a_sentence():
     order = MESH.ask("order", "place", f"{TENT}=400", "--customer", "ben", "--wait")["order"]
     assert order["state"] == "REJECTED" and order["rejectReason"], order
@@ -259,6 +270,7 @@ if __name__ == "__main__":
             the_books_are_verified,
             the_same_request_id_has_one_effect,
             an_order_is_confirmed_while_it_is_watched,
+            orders_are_found_by_their_channels_number_and_by_a_filter,
             an_order_of_more_than_there_is_is_rejected_with_a_sentence,
             a_refusal_names_code_reason_and_field,
             an_order_is_explained_cancelled_and_its_watch_ends,

@@ -24,7 +24,7 @@ static void end(void)
 
 /* --- a thing that has one field of each type --- */
 
-enum { NAME, TAGS, COUNT, PRICE, TIME, STATE, PARTS, GONE, FIELDS };
+enum { NAME, TAGS, COUNT, PRICE, TIME, STATE, LIT, PARTS, GONE };
 
 static const struct filter_field fields[] = {
     [NAME] = { "name", FILTER_TEXT, .bare = true },
@@ -33,6 +33,7 @@ static const struct filter_field fields[] = {
     [PRICE] = { "price", FILTER_AMOUNT },
     [TIME] = { "make_time", FILTER_TIME },
     [STATE] = { "state", FILTER_ENUM, .names = &oms__order__v1__order__state__descriptor },
+    [LIT] = { "lit", FILTER_BOOL },
     [PARTS] = { "parts.count", FILTER_NUMBER, .many = true },
     [GONE] = { "gone.name", FILTER_TEXT },
     {},
@@ -43,6 +44,7 @@ struct thing {
     size_t n_tags, n_parts;
     int64_t count, units, time_us, state, parts[4];
     int32_t nanos;
+    bool lit;
     bool unread; /* tags and parts are not known */
 };
 
@@ -70,6 +72,9 @@ static int get(const void *resource, int field, size_t i, struct filter_held *re
         return 1;
     case STATE:
         ret->number = thing->state;
+        return 1;
+    case LIT:
+        ret->number = thing->lit;
         return 1;
     case PARTS:
         ret->number = i < thing->n_parts ? thing->parts[i] : 0;
@@ -200,6 +205,11 @@ START_TEST(a_filter_says_what_is_so)
         { "state = STATE_UNSPECIFIED", false },
         { "-state = (PENDING OR REJECTED)", true },
         { "state:*", true },
+        { "lit = false", true },
+        { "lit != true", true },
+        { "lit:true", false },
+        { "lit:*", false },
+        { "-lit = true", true },
         /* what is not there at all is like nothing */
         { "gone.name = x", false },
         { "gone.name != x", false },
@@ -267,6 +277,9 @@ START_TEST(what_is_no_filter_is_refused_saying_where_and_why)
         { "state = confirmed", 9, "one of these is expected: STATE_UNSPECIFIED, PENDING, CONFIRMED" },
         { "state = 2", 9, "one of these is expected" },
         { "state > PENDING", 7, "state has no order" },
+        { "lit = TRUE", 7, "true or false is expected" },
+        { "lit = 1", 7, "true or false is expected" },
+        { "lit < true", 5, "lit has no order" },
         { "tags.text = light", 11, "tags.text may have several values" },
         { "tags.text != light", 11, "tags.text may have several values" },
         { "name < L*", 8, "no order" },
