@@ -3,6 +3,7 @@
 #include "omsctl/commands.h"
 #include "omsctl/order_credits.h"
 #include "omsctl/order_send.h"
+#include "omsctl/patience.h"
 #include "omsctl/retail_report.h"
 #include "omsctl/show.h"
 
@@ -119,25 +120,39 @@ static size_t entry_ended(void *arg, size_t i, const ImportResult *result)
 
 /* --- the run --- */
 
-/* Where the catalogue stands now, so that no invoice is refused for a product that was imported just before. */
-static int catalogue_position(struct ctl *ctl, Mesh__V1__Position **ret_position)
+static enum rpc_code tail_once(struct ctl *ctl, struct client_call *call, Mesh__V1__Position **ret_position)
 {
     Mesh__V1__TailRequest request = MESH__V1__TAIL_REQUEST__INIT;
     request.max_entries = 1;
-    struct client_call call = { .method = LOG_METHOD("Tail"),
-                                .request = arena_pack(&ctl->arena, &request.base),
-                                .service = "svc-inventory" };
+    *call = (struct client_call){ .method = LOG_METHOD("Tail"),
+                                  .request = arena_pack(&ctl->arena, &request.base),
+                                  .service = "svc-inventory" };
     ProtobufCAllocator allocator = arena_protobuf(&ctl->arena);
     Mesh__V1__TailResponse *first = NULL;
-    client_stream(ctl->client, &call);
-    for (struct bytes message; client_next(&call, &message); client_cancel(&call))
+    client_stream(ctl->client, call);
+    for (struct bytes message; client_next(call, &message); client_cancel(call))
         first = first ? first : mesh__v1__tail_response__unpack(&allocator, message.len, message.data);
-    int exit = first && first->position ? CTL_OK : show_status(ctl, &call.status);
-    if (exit == CTL_OK) {
-        *ret_position = first->position;
-        (*ret_position)->seq = first->head;
+    if (!first || !first->position)
+        return call->status.code;
+    *ret_position = first->position;
+    (*ret_position)->seq = first->head;
+    return RPC_OK;
+}
+
+/* Where the catalogue stands now, so that no invoice is refused for a product that was imported just before. */
+static int catalogue_position(struct ctl *ctl, Mesh__V1__Position **ret_position)
+{
+    struct patience patience;
+    int exit = CTL_OK;
+    patience_renew(&patience);
+    for (bool go_on = true; go_on;) {
+        struct client_call call;
+        enum rpc_code code = tail_once(ctl, &call, ret_position);
+        go_on = code != RPC_OK && patience_try(&patience, code);
+        if (code != RPC_OK && !go_on)
+            exit = show_status(ctl, &call.status);
+        client_finish(&call);
     }
-    client_finish(&call);
     return exit;
 }
 

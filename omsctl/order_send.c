@@ -1,21 +1,18 @@
 /* Chunks of ImportOrders: a few on their way at a time. */
 #include "omsctl/order_send.h"
 
+#include "omsctl/patience.h"
 #include "omsctl/show.h"
 
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define AHEAD         8 /* chunks sent and not acknowledged; the service reads some of them ahead */
 #define CHUNK_ENTRIES 50
 #define CHUNK_BYTES   (32u << 10) /* a chunk ends with the entry that makes it larger */
 #define ARENA_BUDGET  (4u << 20)
-#define PATIENCE_US   20000000 /* without an acknowledgement, after which it is given up */
-#define PAUSE_US      50000    /* before the next stream; twice as long each time nothing was acknowledged */
-#define PAUSE_MAX_US  1600000
 #define ID_BYTES      16 /* of the digest */
 
 struct chunk {
@@ -30,16 +27,9 @@ struct sending {
     struct ctl *ctl;
     struct chunk chunks[AHEAD]; /* a ring: made and not acknowledged */
     size_t oldest, n, made;     /* made: entries in chunks so far */
-    int64_t heard_us;           /* of the last acknowledgement */
+    struct patience patience;
     struct progress progress;
 };
-
-static int64_t now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
-}
 
 /* --- chunks --- */
 
@@ -125,7 +115,7 @@ static bool acknowledge(struct sending *s, struct bytes message)
     if (!ok)
         return false;
     free(chunk->packed);
-    s->heard_us = now_us();
+    patience_renew(&s->patience);
     s->oldest++;
     s->n--;
     return true;
@@ -166,33 +156,17 @@ static void run_stream(struct sending *s, struct client_call *call)
     }
 }
 
-/* A stream that broke goes on elsewhere, after a pause that grows while nothing is acknowledged. */
-static bool may_go_on(const struct sending *s, const struct client_call *call, int64_t *pause_us, bool progressed)
-{
-    static const enum rpc_code transient[] = { RPC_UNAVAILABLE, RPC_RESOURCE_EXHAUSTED, RPC_ABORTED };
-    bool passes = false;
-    for (size_t i = 0; i < sizeof(transient) / sizeof(transient[0]); i++)
-        passes |= call->status.code == transient[i];
-    if (!passes || now_us() - s->heard_us > PATIENCE_US)
-        return false;
-    *pause_us = progressed ? PAUSE_US : *pause_us < PAUSE_MAX_US ? *pause_us * 2 : PAUSE_MAX_US;
-    struct timespec pause = { *pause_us / 1000000, *pause_us % 1000000 * 1000 };
-    nanosleep(&pause, NULL);
-    return true;
-}
-
 int order_send(const struct order_sending *sending)
 {
-    struct sending s = { .what = sending, .ctl = sending->ctl, .heard_us = now_us() };
-    int64_t pause_us = PAUSE_US;
+    struct sending s = { .what = sending, .ctl = sending->ctl };
     int exit = CTL_OK;
+    patience_renew(&s.patience);
     progress_start(&s.progress, "lines", sending->lines);
     for (bool go_on = true; go_on && chunk_at(&s, 0);) {
         struct client_call call;
-        size_t before = s.oldest;
         run_stream(&s, &call);
         bool done = call.status.code == RPC_OK && !chunk_at(&s, 0);
-        go_on = !done && may_go_on(&s, &call, &pause_us, s.oldest > before);
+        go_on = !done && patience_try(&s.patience, call.status.code);
         if (!done && !go_on)
             exit = show_status(s.ctl, &call.status);
         client_finish(&call);
