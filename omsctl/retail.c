@@ -16,6 +16,7 @@
 #define WORD_MAX     64  /* bytes of a code, an invoice number, a customer, a country, as the API has it */
 #define TITLE_MAX    200
 #define QUANTITY_MAX 1000000000
+#define INVOICE_MAX  1000 /* lines, as the API has it */
 
 static const char *const reasons[RETAIL_OUTCOMES] = {
     [RETAIL_SOLD] = "",
@@ -31,6 +32,7 @@ static const char *const reasons[RETAIL_OUTCOMES] = {
     [RETAIL_PRICE_NEGATIVE] = "PRICE_NEGATIVE",
     [RETAIL_QUANTITY_NOT_POSITIVE] = "QUANTITY_NOT_POSITIVE",
     [RETAIL_QUANTITY_NOT_NEGATIVE] = "QUANTITY_NOT_NEGATIVE",
+    [RETAIL_INVOICE_TOO_LONG] = "INVOICE_TOO_LONG",
 };
 
 const char *retail_word(enum retail_outcome outcome)
@@ -147,8 +149,7 @@ static void join_invoice(struct retail *retail, uint32_t at, const struct row *r
         invoice->time_us = row->time_us;
         invoice->customer = names_add(&retail->customers, row->fields[MAPPING_CUSTOMER]);
         invoice->country = names_add(&retail->countries, row->fields[MAPPING_COUNTRY]);
-        invoice->place = (uint32_t)retail->n_sent++;
-        retail->sent[invoice->place] = line->invoice;
+        retail->sent[retail->n_sent++] = line->invoice;
     }
     invoice->last = at;
 }
@@ -185,6 +186,24 @@ static void keep_line(struct retail *retail, size_t number, struct row *row)
     keep_title(retail, line->code, row->fields[MAPPING_DESCRIPTION]);
 }
 
+/* What no entry can hold is not sent, nor is it a sale that could be cancelled. */
+static void drop_long_invoices(struct retail *retail)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < retail->n_sent; i++) {
+        struct retail_invoice *invoice = &retail->invoices[retail->sent[i]];
+        if (invoice->n <= INVOICE_MAX) {
+            invoice->place = (uint32_t)kept;
+            retail->sent[kept++] = retail->sent[i];
+            continue;
+        }
+        for (uint32_t at = invoice->first; at != RETAIL_NONE; at = retail->lines[at].next)
+            retail->lines[at].outcome = RETAIL_INVOICE_TOO_LONG;
+        invoice->n = 0;
+    }
+    retail->n_sent = kept;
+}
+
 static int read_lines(struct retail *retail, struct sheet *sheet)
 {
     const char *values[MAPPING_COLUMNS];
@@ -218,6 +237,7 @@ int retail_read(struct arena *arena, const char *path, const struct mapping *map
         retail_finish(&retail);
         return r;
     }
+    drop_long_invoices(&retail);
     retail_match(&retail);
     *ret_retail = retail;
     return 0;

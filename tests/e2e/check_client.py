@@ -9,6 +9,7 @@ import itertools
 import os
 import pathlib
 import queue
+import random
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,8 @@ import time
 
 import grpc
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "year"))
+import expect
 import client  # its stubs
 import tap
 from whole_mesh import SAMPLE
@@ -128,8 +131,9 @@ class Shop(Server):
     """Takes orders in chunks, but breaks the first streams off: each behind one acknowledgement, with the chunk that
     came next taken and not acknowledged."""
 
-    def __init__(self, broken):
+    def __init__(self, broken, refused="100"):
         super().__init__(None)
+        self.refused = refused
         self.broken, self.streams, self.taken, self.repeats = broken, 0, {}, 0
 
     def service(self, details):
@@ -147,10 +151,11 @@ class Shop(Server):
         assert (chunk.min_position.incarnation, chunk.min_position.seq) == ("c", 7), chunk.min_position
         ack = order_pb.ImportOrdersResponse(request_id=chunk.request_id)
         for order in chunk.orders:
-            if order.external_id == "100":
+            if order.external_id == self.refused:
                 ack.results.add(refusal={"reason": "SKU_UNKNOWN", "message": "nothing", "field": "lines[0].sku"})
             elif order.cancelled:
-                ack.results.add(credit_id="crd_" + order.external_id, refunded=len(order.cancelled))
+                refunded = sum(1 for line in order.cancelled if line.external_id)
+                ack.results.add(credit_id="crd_" + order.external_id, refunded=refunded, credited=len(order.cancelled) - refunded)
             else:
                 ack.results.add(order_id="ord_" + order.external_id)
         return ack.SerializeToString()
@@ -217,6 +222,32 @@ def a_cancellation_waits_until_its_sale_has_been_acknowledged():
         assert [len(of) for of in first] == [50, 50] and second == [["C101"]], shop.together
 
 
+def a_dirty_file_is_judged_as_the_rules_say():
+    """By a script that knows nothing but the rules; of every line, whatever stands in it."""
+    seed = random.randrange(10**9)
+    chance = random.Random(seed)
+    values = (lambda: chance.choice(("", "", "C", "C", "A", "X")) + str(chance.randrange(400)),
+              lambda: chance.choice(("A1", "A1", "a1", "B2 ", " POST", "", "L" * 65)), lambda: chance.choice(("Cup", "", '"a ""cup"""')),
+              lambda: chance.choice(("1", "1", "2", "2", "0", "-1", "-1", "-2", "-2", "", "2.0", "1.5", "x", "1000000001")),
+              lambda: chance.choice(("2010-12-01 08:26:00",) * 9 + ("", "2010-12-01")),
+              lambda: chance.choice(("1.00", "1.00", "1.0", "1", "0.99", "1.01", "0", "0.00", "", "-1.00", "0.001", "dear")),
+              lambda: chance.choice(("17850.0", "17850", "2.0", "3", "")), lambda: chance.choice(("France", "Spain", " France", "")))
+    rows = [[value() for value in values] for _ in range(4000)]
+    for row in rows:
+        if chance.random() < 0.8:
+            row[:] = [str(chance.randrange(400)), "A1", "Cup", chance.choice(("1", "2")), "2010-12-01 08:26:00",
+                      chance.choice(("1.00", "0.99", "1.01", "0")), chance.choice(("17850.0", "2.0", "")), "France"]
+            if chance.random() < 0.4:
+                row[0], row[3] = "C" + row[0], "-" + row[3]
+    with tempfile.TemporaryDirectory() as directory, Shop(broken=0, refused=None) as shop:
+        done, report = imported(shop, directory, [",".join(row) + "\n" for row in rows])
+        expected = expect.Expected(pathlib.Path(directory, "day.csv"))
+        told = {int(row["line"]): (row["outcome"], row["reason"]) for row in report}
+        assert told == expected.outcomes, (seed, [(n, rows[n - 2], told.get(n), o) for n, o in expected.outcomes.items()
+                                                  if told.get(n) != o][:3], done.stderr)
+        assert len(expected.counts) >= 12, (seed, expected.counts)
+
+
 def a_second_run_sends_the_same_chunks_under_the_same_ids():
     with tempfile.TemporaryDirectory() as directory, Shop(broken=0) as shop:
         imported(shop, directory)
@@ -251,6 +282,7 @@ if __name__ == "__main__":
         a_reply_that_is_no_such_message_is_told,
         an_import_goes_on_where_its_stream_broke_and_misses_nothing,
         a_cancellation_waits_until_its_sale_has_been_acknowledged,
+        a_dirty_file_is_judged_as_the_rules_say,
         a_second_run_sends_the_same_chunks_under_the_same_ids,
         an_import_that_gets_no_acknowledgement_any_more_is_given_up_and_says_what_it_lacks,
     ]))

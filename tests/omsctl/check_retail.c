@@ -212,6 +212,30 @@ START_TEST(many_sales_of_many_customers_are_kept_apart)
 }
 END_TEST
 
+START_TEST(an_invoice_that_no_entry_can_hold_is_refused_whole)
+{
+    char *text;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    fprintf(out, HEAD);
+    for (int i = 0; i < 1000 + 1001; i++)
+        fprintf(out, "%d,A%d,X,%d" AT "%s,5.0,France\n", i < 1001 ? 1 : 2, i % 1001, i + 1, i == 1500 ? "-1" : "1.00");
+    fprintf(out, "2,A1,X,1" AT "1.00,5.0,France\nC3,A0,X,-1" AT "1.00,5.0,France\nC3,A1,X,-1" AT "1.00,5.0,France\n");
+    fclose(out);
+    ck_assert_int_eq(read_all(text), 0);
+    free(text);
+    ck_assert_uint_eq(retail.n_sent, 2);
+    ck_assert_str_eq(retail.numbers.texts[retail.sent[0]], "2");
+    ck_assert_uint_eq(retail.invoices[retail.sent[0]].n, 1000);
+    ck_assert_uint_eq(retail.invoices[retail.sent[0]].place, 0);
+    ck_assert_str_eq(reason(0), "INVOICE_TOO_LONG");
+    ck_assert_str_eq(reason(1000), "INVOICE_TOO_LONG");
+    ck_assert_str_eq(reason(2002), "NO_SUCH_SALE");
+    expect_refers(2003, 2001);
+    finish();
+}
+END_TEST
+
 START_TEST(products_have_the_longest_title_the_first_price_and_stock_for_what_is_sold)
 {
     struct catalog_file file;
@@ -306,5 +330,6 @@ END_TEST
 SUITE("omsctl retail", 30, each_line_has_its_outcome, an_invoice_gathers_its_lines_however_far_apart,
       a_cancellation_refers_to_the_latest_sale_that_no_other_refers_to, what_differs_from_the_sale_is_a_credit,
       only_what_was_sold_before_is_cancelled, many_sales_of_many_customers_are_kept_apart,
+      an_invoice_that_no_entry_can_hold_is_refused_whole,
       products_have_the_longest_title_the_first_price_and_stock_for_what_is_sold, the_report_counts_every_line,
       a_file_without_the_columns_or_cut_short_is_refused)

@@ -93,11 +93,17 @@ class Import:
     def __init__(self, mesh, server, command, log):
         self.command, self.log = list(map(str, command)), log
         self.env = mesh.env | {"OMSCTL_SERVER": server}
-        self.runs, self.peak_kb = 0, 0
+        self.peak_kb = 0
         self._begin()
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.child.kill()
+        self.child.communicate()
+
     def _begin(self):
-        self.runs += 1
         with open(self.log, "ab") as log:
             self.child = subprocess.Popen(self.command, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
 

@@ -15,7 +15,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MAPPING = ROOT / "dev" / "sample" / "retailer.json"
-WORD_MAX, QUANTITY_MAX = 64, 10**9
+WORD_MAX, QUANTITY_MAX, INVOICE_MAX = 64, 10**9, 1000
 PENCE = decimal.Decimal(100)
 SOLD, REFUNDED, CREDITED = "sold", "refunded", "credited"
 
@@ -119,6 +119,8 @@ def gather(lines):
         if first is not line:
             line = line._replace(time=first.time, customer=first.customer, country=first.country)
         of.append(line)
+    for number in [number for number, of in invoices.items() if len(of) > INVOICE_MAX]:
+        refused += [line._replace(outcome="refused", reason="INVOICE_TOO_LONG") for line in invoices.pop(number)]
     return refused, invoices
 
 
