@@ -49,8 +49,7 @@ static int fill_reply(struct txn *txn, const char *order_id, CancelOrderResponse
 static int check_owner(struct rpc_call *call, const struct life *life)
 {
     const char *owner = rpc_owner(call);
-    return owner[0] == '\0' || strcmp(owner, life->customer_id) == 0 ? 0
-                                                                     : rpc_fail_missing(call, "order", life->order_id);
+    return life_seen_by(life, owner) ? 0 : rpc_fail_missing(call, "order", life->order_id);
 }
 
 int cancel_order(struct rpc_call *call, struct txn *txn, const void *in, void *out)

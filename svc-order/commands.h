@@ -22,7 +22,12 @@
 #define CREATE_FULFILLMENT "/oms.shipping.v1.FulfillmentService/CreateFulfillment"
 #define CANCEL_FULFILLMENT "/oms.shipping.v1.FulfillmentService/CancelFulfillment"
 
-#define PAYMENT_DEADLINE "payment-deadline" /* a timer, key order_id */
+/* Timers. */
+#define PAYMENT_DEADLINE "payment-deadline" /* key order_id */
+#define IMPORT_STEP      "import-step"      /* key import_id; these two are in staging.c */
+#define IMPORT_EXPIRY    "import-expiry"
+int import_step(struct txn *txn, const char *import_id, int64_t due_us);
+int import_expired(struct txn *txn, const char *import_id, int64_t due_us);
 
 /* Wants the stock of the lines, all of them stocked, reserved; what becomes of it will have happened to the order. */
 int life_reserve(struct life *life, ReserveLine **lines, size_t n);

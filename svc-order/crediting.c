@@ -1,30 +1,21 @@
 /* A cancellation that another system tells of, as a credit memo: each of its lines is a refund of the order that it
  * refers to, if that holds, and else a credit with the reason why. Everything is checked before anything is written. */
-#include "svc-order/refund.h"
+#include "svc-order/credit.h"
 
 #include "mesh/base/id.h"
-#include "mesh/base/money.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define LINES "cancelled" /* the field */
 
-/* A line of the credit memo: all of a cancelled one, or what of it one line of an order takes. */
-struct piece {
-    const struct item *item; /* of the cancelled line */
-    int64_t quantity;
-    const char *reason, *order_id; /* order_id "": a credit */
-    int64_t order_place;
-};
-
 struct crediting {
     struct rpc_call *call;
     struct txn *txn;
     const NewOrder *req;
+    const char *import_id; /* it is staged with; "": it takes effect at once */
     struct entry_head head;
-    struct item *items;   /* as many as req has cancelled lines */
-    const char **reasons; /* of each why it is no refund; NULL: it is one */
+    struct item *items; /* as many as req has cancelled lines */
     struct refunds refunds;
     struct piece *pieces;
     size_t n_pieces;
@@ -93,62 +84,62 @@ static int make_room(struct crediting *c)
 {
     size_t max = c->req->n_cancelled + c->refunds.n_solds;
     c->pieces = arena_alloc(c->txn->arena, max * sizeof(*c->pieces));
-    c->reasons = arena_alloc(c->txn->arena, c->req->n_cancelled * sizeof(*c->reasons));
-    return c->pieces && c->reasons ? 0 : -ENOMEM;
-}
-
-static void know_item(struct item *item, const char *title, bool stocked)
-{
-    item->title = title;
-    item->stocked = stocked;
+    return c->pieces ? 0 : -ENOMEM;
 }
 
 static void judge_line(struct crediting *c, size_t i)
 {
     const CancelledLine *line = c->req->cancelled[i];
-    struct item *item = &c->items[i];
+    struct item item = c->items[i];
     struct refund refund;
-    c->reasons[i] = line->external_id[0] ? refund_find(&c->refunds, line, item->unit_minor, &refund) : line->reason;
-    if (c->reasons[i]) {
-        add_piece(c, &(struct piece){ item, item->quantity, c->reasons[i], "", 0 });
+    const char *why = line->external_id[0] ? refund_find(&c->refunds, line, item.unit_minor, &refund) : line->reason;
+    if (why) {
+        add_piece(c, &(struct piece){ item, why, "", (int64_t)i });
         c->issued.credited++;
         return;
     }
-    for (int64_t left = item->quantity, taken; left > 0; left -= taken) {
-        const struct sold *sold = refund_take(&refund, item->unit_minor, left, &taken);
-        know_item(item, sold->title, sold->stocked);
-        add_piece(c, &(struct piece){ item, taken, line->reason, sold->sale->order_id, sold->place });
+    for (int64_t left = c->items[i].quantity; left > 0; left -= item.quantity) {
+        const struct sold *sold = refund_take(&refund, item.unit_minor, left, &item.quantity);
+        item.title = sold->title;
+        item.stocked = sold->stocked;
+        add_piece(c, &(struct piece){ item, line->reason, sold->sale->order_id, sold->place });
     }
     c->issued.refunded++;
 }
 
-/* What is no refund is known from the catalogue alone. */
+/* What is no refund is known from the catalogue alone. Until then a credit's place is that of its cancelled line. */
 static int look_up_credits(struct crediting *c)
 {
-    const char **skus = arena_alloc(c->txn->arena, c->req->n_cancelled * sizeof(*skus));
+    const char **skus = arena_alloc(c->txn->arena, c->n_pieces * sizeof(*skus));
     struct price_list prices;
     size_t n = 0;
     if (!skus)
         return -ENOMEM;
-    for (size_t i = 0; i < c->req->n_cancelled; i++) {
-        if (c->reasons[i])
-            skus[n++] = c->items[i].sku;
+    for (size_t i = 0; i < c->n_pieces; i++) {
+        if (c->pieces[i].order_id[0] == '\0')
+            skus[n++] = c->pieces[i].item.sku;
     }
     int r = n ? prices_read(c->txn, skus, n, &prices) : 0;
-    for (size_t i = 0; r == 0 && i < c->req->n_cancelled; i++) {
-        const struct price *known = c->reasons[i] ? prices_find(&prices, c->items[i].sku) : NULL;
-        if (c->reasons[i] && !known)
-            r = rpc_fail_field(c->call, entry_field(c->call, LINES, i, "sku"), "SKU_UNKNOWN",
-                               "nothing with this SKU is sold");
-        else if (known)
-            know_item(&c->items[i], known->title, known->stocked);
+    for (size_t i = 0; r == 0 && i < c->n_pieces; i++) {
+        struct piece *piece = &c->pieces[i];
+        if (piece->order_id[0])
+            continue;
+        const struct price *known = prices_find(&prices, piece->item.sku);
+        if (!known)
+            return rpc_fail_field(c->call, entry_field(c->call, LINES, (size_t)piece->order_place, "sku"),
+                                  "SKU_UNKNOWN", "nothing with this SKU is sold");
+        piece->item.title = known->title;
+        piece->item.stocked = known->stocked;
+        piece->order_place = 0;
     }
     return r;
 }
 
 static int judge(struct crediting *c)
 {
-    c->refunds = (struct refunds){ .txn = c->txn, .entry = c->req, .customer_id = c->head.customer_id };
+    c->refunds = (struct refunds){
+        .txn = c->txn, .entry = c->req, .customer_id = c->head.customer_id, .import_id = c->import_id
+    };
     int r = refunds_read(&c->refunds);
     if (r == 0)
         r = make_room(c);
@@ -164,91 +155,70 @@ static const char *country_of(const struct crediting *c)
     return c->req->ship_to ? c->req->ship_to->country : "";
 }
 
+static bool is_staged(const struct crediting *c)
+{
+    return c->import_id[0] != '\0';
+}
+
 static int write_head(struct crediting *c)
 {
     return txn_post(c->txn,
                     "INSERT INTO credit (credit_id, customer_id, currency, total_minor, lines, channel, external_id, "
-                    "country, issued_by, issue_time_us, update_time_us) "
-                    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                    "country, issued_by, issue_time_us, update_time_us, import_id, draft) "
+                    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
                     T(c->credit_id), T(c->head.customer_id), T(c->req->currency_code), I(c->issued.total_minor),
                     I(c->n_pieces), T(c->req->channel), T(c->req->external_id), T(country_of(c)),
-                    T(rpc_caller(c->call)->subject), I(c->head.time_us), I(c->txn->now_us));
+                    T(rpc_caller(c->call)->subject), I(c->head.time_us), I(c->txn->now_us), T(c->import_id),
+                    I(is_staged(c)));
 }
 
 static int write_lines(struct crediting *c)
 {
-    enum { COLUMNS = 9 };
+    enum { COLUMNS = 10 };
     struct value *values = arena_alloc(c->txn->arena, c->n_pieces * COLUMNS * sizeof(*values));
     if (!values)
         return -ENOMEM;
     for (size_t i = 0; i < c->n_pieces; i++) {
         const struct piece *p = &c->pieces[i];
         const struct value row[COLUMNS] = {
-            T(c->credit_id),        I(i),         T(p->item->sku), T(p->item->title), I(p->quantity),
-            I(p->item->unit_minor), T(p->reason), T(p->order_id),  I(p->order_place),
+            T(c->credit_id),       I(i),         T(p->item.sku), T(p->item.title),  I(p->item.quantity),
+            I(p->item.unit_minor), T(p->reason), T(p->order_id), I(p->order_place), I(p->item.stocked),
         };
         memcpy(values + i * COLUMNS, row, sizeof(row));
     }
     return txn_post_many(c->txn,
                          "INSERT INTO credit_line (credit_id, place, sku, title, quantity, unit_minor, reason, "
-                         "order_id, order_place) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                         "order_id, order_place, stocked) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
                          c->n_pieces, COLUMNS, values);
 }
 
-static int write_refunds(struct crediting *c)
+static int hold(struct crediting *c)
 {
-    return c->issued.refunded ? refunds_write(&c->refunds) : 0;
+    return c->issued.refunded ? credit_hold(c->txn, c->credit_id) : 0;
 }
 
-static int tell(struct crediting *c)
+static int begin(struct crediting *c)
 {
-    CreditIssued payload = OMS__EVENT__V1__CREDIT_ISSUED__INIT;
-    payload.credit_id = c->credit_id;
-    payload.customer_id = (char *)c->head.customer_id;
-    payload.total = money_to_wire(c->txn->arena, c->issued.total_minor, c->req->currency_code);
-    payload.lines = c->n_pieces;
-    payload.version = CREDIT_VERSION;
-    if (!payload.total)
-        return -ENOMEM;
-    return log_append(c->txn, &(struct event){
-                                  .type = OMS__EVENT__V1__EVENT_TYPE__CREDIT_ISSUED,
-                                  .key = c->credit_id,
-                                  .owner = c->head.customer_id,
-                                  .audience = AUDIENCE_CREDIT,
-                                  .payload = &payload.base,
-                              });
-}
-
-/* The only order that it is about, or "". */
-static const char *only_order(const struct crediting *c)
-{
-    for (size_t i = 1; i < c->n_pieces; i++) {
-        if (strcmp(c->pieces[i].order_id, c->pieces[0].order_id) != 0)
-            return "";
-    }
-    return c->pieces[0].order_id;
-}
-
-static int send(struct crediting *c)
-{
-    return document_send(c->txn, &(struct document){
-                                     .id = c->credit_id,
-                                     .order_id = only_order(c),
-                                     .customer_id = c->head.customer_id,
-                                     .country = country_of(c),
-                                     .channel = c->req->channel,
-                                     .currency = c->req->currency_code,
-                                     .time_us = c->head.time_us,
-                                     .credit = true,
-                                     .items = c->items,
-                                     .n = c->req->n_cancelled,
-                                 });
+    if (is_staged(c))
+        return 0;
+    return credit_begin(&(struct new_credit){
+        .txn = c->txn,
+        .credit_id = c->credit_id,
+        .customer_id = c->head.customer_id,
+        .channel = c->req->channel,
+        .country = country_of(c),
+        .currency = c->req->currency_code,
+        .issue_time_us = c->head.time_us,
+        .total_minor = c->issued.total_minor,
+        .pieces = c->pieces,
+        .n = c->n_pieces,
+    });
 }
 
 static int run(struct crediting *c)
 {
     static int (*const parts[])(struct crediting *) = {
-        check_lines, check_external_id, judge, write_head, write_lines, write_refunds, tell, send,
+        check_lines, check_external_id, judge, write_head, write_lines, hold, begin,
     };
     int r = entry_check(c->call, c->txn, c->req, &c->head);
     for (size_t i = 0; r == 0 && i < sizeof(parts) / sizeof(parts[0]); i++)
@@ -256,9 +226,10 @@ static int run(struct crediting *c)
     return r;
 }
 
-int credit_issue(struct rpc_call *call, struct txn *txn, const NewOrder *entry, struct issued_credit *ret_issued)
+int credit_issue(struct rpc_call *call, struct txn *txn, const NewOrder *entry, const char *import_id,
+                 struct issued_credit *ret_issued)
 {
-    struct crediting c = { .call = call, .txn = txn, .req = entry };
+    struct crediting c = { .call = call, .txn = txn, .req = entry, .import_id = import_id };
     id_make(store_port(txn->store), "crd", c.credit_id);
     int r = run(&c);
     const char *credit_id = r == 0 ? c.credit_id : c.known_id;

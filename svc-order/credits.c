@@ -112,7 +112,7 @@ int credits_read(struct txn *txn, const char *const *credit_ids, size_t n, Credi
         ids[i] = T(credit_ids[i]);
     int r = txn_query_many(txn, &rows,
                            "WITH wanted (credit_id) AS (VALUES (CAST($1 AS TEXT))) SELECT " CREDIT_COLUMNS
-                           "WHERE c.credit_id IN (SELECT credit_id FROM wanted)",
+                           "WHERE c.draft = 0 AND c.credit_id IN (SELECT credit_id FROM wanted)",
                            n, 1, ids);
     if (r < 0)
         return r;
@@ -140,10 +140,11 @@ static int query_one(struct rpc_call *call, struct txn *txn, const GetCreditRequ
     const char *owner = rpc_owner(call);
     if (req->credit_id[0])
         return txn_query(txn, ret_rows,
-                         "SELECT " CREDIT_COLUMNS "WHERE c.credit_id = $1 AND ($2 = '' OR c.customer_id = $2)",
+                         "SELECT " CREDIT_COLUMNS
+                         "WHERE c.draft = 0 AND c.credit_id = $1 AND ($2 = '' OR c.customer_id = $2)",
                          T(req->credit_id), T(owner));
     return txn_query(txn, ret_rows,
-                     "SELECT " CREDIT_COLUMNS "WHERE c.channel = $1 AND c.external_id = $2 "
+                     "SELECT " CREDIT_COLUMNS "WHERE c.draft = 0 AND c.channel = $1 AND c.external_id = $2 "
                      "AND ($3 = '' OR c.customer_id = $3)",
                      T(req->channel), T(req->external_id), T(owner));
 }
@@ -181,19 +182,19 @@ static int query_list(struct txn *txn, const struct list *l, struct rows *ret_ro
 {
     if (l->order_id[0])
         return txn_query(txn, ret_rows,
-                         "SELECT " CREDIT_COLUMNS "WHERE c.credit_id IN "
+                         "SELECT " CREDIT_COLUMNS "WHERE c.draft = 0 AND c.credit_id IN "
                          "(SELECT credit_id FROM credit_line WHERE order_id = $4 AND order_id <> '') "
                          "AND ($5 = '' OR c.customer_id = $5) AND (c.issue_time_us, c.credit_id) < ($1, $2) "
                          "ORDER BY c.issue_time_us DESC, c.credit_id DESC LIMIT $3",
                          I(l->before_us), T(l->before_id), I(l->max), T(l->order_id), T(l->customer_id));
     if (l->customer_id[0])
         return txn_query(txn, ret_rows,
-                         "SELECT " CREDIT_COLUMNS "WHERE c.customer_id = $4 "
+                         "SELECT " CREDIT_COLUMNS "WHERE c.draft = 0 AND c.customer_id = $4 "
                          "AND (c.issue_time_us, c.credit_id) < ($1, $2) "
                          "ORDER BY c.issue_time_us DESC, c.credit_id DESC LIMIT $3",
                          I(l->before_us), T(l->before_id), I(l->max), T(l->customer_id));
     return txn_query(txn, ret_rows,
-                     "SELECT " CREDIT_COLUMNS "WHERE (c.issue_time_us, c.credit_id) < ($1, $2) "
+                     "SELECT " CREDIT_COLUMNS "WHERE c.draft = 0 AND (c.issue_time_us, c.credit_id) < ($1, $2) "
                      "ORDER BY c.issue_time_us DESC, c.credit_id DESC LIMIT $3",
                      I(l->before_us), T(l->before_id), I(l->max));
 }

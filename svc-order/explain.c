@@ -25,6 +25,7 @@ static const struct {
     { CANCELLING, NO_STEP, 0, "svc-order", "its last step is to be undone" },
     { CONFIRMED, STEP_FULFIL, SENT, "svc-shipping", "svc-shipping is to take the order on" },
     { CONFIRMED, NO_STEP, 0, "", "" }, /* see parcels_wait */
+    { DRAFT, NO_STEP, 0, "whoever imports it", "its import is to be activated" },
     { REJECTED, STEP_RESERVE, UNDOING, "svc-inventory", "nothing; the stock is being released" },
     { REJECTED, STEP_AUTHORIZE, UNDOING, "svc-payment", "nothing; the authorization is being voided" },
 };
@@ -161,7 +162,7 @@ int explain_order(struct rpc_call *call, struct txn *txn, const void *in, void *
     int r = life_open(txn, req->order_id, &life);
     if (r < 0)
         return r;
-    if (r == 0 || (owner[0] && strcmp(owner, life.customer_id) != 0))
+    if (r == 0 || !life_seen_by(&life, owner))
         return rpc_fail_missing(call, "order", req->order_id);
     return explain(&life, out);
 }

@@ -38,6 +38,8 @@ struct life {
 
 /* 1; 0: there is no such order; or a negative errno. */
 int life_open(struct txn *txn, const char *order_id, struct life *ret_life);
+/* A customer sees what is his and has begun; "" sees all. */
+bool life_seen_by(const struct life *life, const char *owner);
 /* An order that is being placed: nothing has happened to it. */
 void life_begin(struct txn *txn, const char *order_id, struct life *life);
 int life_happen(struct life *life, enum order_outcome outcome);

@@ -1,4 +1,4 @@
-/* Pages of orders, newest first; a customer's own only, if a customer asks.
+/* Pages of orders that have begun, newest first; a customer's own only, if a customer asks.
  *
  * What an index serves of a filter is looked for, the rest is judged row by row: a page looks at so many rows, and may
  * be short, or empty, with a token that leads on (AIP-158). */
@@ -26,7 +26,7 @@ struct list {
 };
 
 #define COLUMNS SEARCH_ORDER("CAST($1 AS BIGINT)") "FROM sales_order o "
-#define BEFORE  "(o.place_time_us, o.order_id) < ($2, $3) AND o.place_time_us >= $4 "
+#define BEFORE  "o.draft = 0 AND (o.place_time_us, o.order_id) < ($2, $3) AND o.place_time_us >= $4 "
 #define NEWEST  "ORDER BY o.place_time_us DESC, o.order_id DESC LIMIT "
 
 /* A statement for each index. */

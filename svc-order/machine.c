@@ -10,12 +10,12 @@
 #define STAY(state) TO(state, NOTHING)
 
 /* What turns out to be held although the order has ended, or is to end, is given back. */
-#define ENDED STAY(REJECTED), STAY(CANCELLING), STAY(CANCELLED), STAY(COMPLETED)
-#define LATE  TO(REJECTED, UNDO), TO(CANCELLING, UNDO), TO(CANCELLED, UNDO), STAY(COMPLETED)
+#define ENDED STAY(REJECTED), STAY(CANCELLING), STAY(CANCELLED), STAY(COMPLETED), STAY(DRAFT)
+#define LATE  TO(REJECTED, UNDO), TO(CANCELLING, UNDO), TO(CANCELLED, UNDO), STAY(COMPLETED), STAY(DRAFT)
 
 // clang-format off
 #define MACHINE(ROW) \
-    /*  outcome                step            becomes         PENDING                      CONFIRMED                     REJECTED … COMPLETED */ \
+    /*  outcome                step            becomes         PENDING                      CONFIRMED                     REJECTED … DRAFT */ \
     ROW(NOTHING_TO_RESERVE,    NO_STEP,        TODO,    false, TO(PENDING, AUTHORIZE),      STAY(CONFIRMED),              ENDED) \
     ROW(STOCK_RESERVED,        STEP_RESERVE,   DONE,    false, TO(PENDING, AUTHORIZE),      STAY(CONFIRMED),              LATE) \
     ROW(SOLD_OUT,              STEP_RESERVE,   FAILED,  false, TO(REJECTED, UNDO),          STAY(CONFIRMED),              LATE) \
@@ -43,9 +43,9 @@
     ROW(PARCEL_TROUBLED,       STEP_FULFIL,    DONE,    false, STAY(PENDING),               STAY(CONFIRMED),              ENDED) \
     ROW(CANCEL_GRANTED,        STEP_FULFIL,    UNDONE,  false, TO(REJECTED, UNDO),          TO(CANCELLING, UNDO),         LATE) \
     ROW(CANCEL_TOO_LATE,       STEP_FULFIL,    DONE,    true,  STAY(PENDING),               STAY(CONFIRMED), \
-        STAY(REJECTED), STAY(CONFIRMED), STAY(CANCELLED), STAY(COMPLETED)) \
+        STAY(REJECTED), STAY(CONFIRMED), STAY(CANCELLED), STAY(COMPLETED), STAY(DRAFT)) \
     ROW(EVERYTHING_UNDONE,     NO_STEP,        TODO,    false, STAY(PENDING),               STAY(CONFIRMED), \
-        STAY(REJECTED), STAY(CANCELLED), STAY(CANCELLED), STAY(COMPLETED)) \
+        STAY(REJECTED), STAY(CANCELLED), STAY(CANCELLED), STAY(COMPLETED), STAY(DRAFT)) \
     ROW(EVERYTHING_DONE,       NO_STEP,        TODO,    false, STAY(PENDING),               TO(COMPLETED, FREE_REST),     ENDED)
 // clang-format on
 
@@ -100,7 +100,8 @@ const char *machine_outcome_name(enum order_outcome outcome)
 
 const char *machine_state_name(enum order_state state)
 {
-    static const char *const names[] = { "PENDING", "CONFIRMED", "REJECTED", "CANCELLING", "CANCELLED", "COMPLETED" };
+    static const char *const names[] = { "PENDING",   "CONFIRMED", "REJECTED", "CANCELLING",
+                                         "CANCELLED", "COMPLETED", "DRAFT" };
     return names[state - PENDING];
 }
 

@@ -17,7 +17,8 @@ enum order_state {
     CANCELLING = OMS__ORDER__V1__ORDER__STATE__CANCELLING,
     CANCELLED = OMS__ORDER__V1__ORDER__STATE__CANCELLED,
     COMPLETED = OMS__ORDER__V1__ORDER__STATE__COMPLETED,
-    ORDER_STATES = 6,
+    DRAFT = OMS__ORDER__V1__ORDER__STATE__DRAFT, /* nothing has begun */
+    ORDER_STATES = 7,
 };
 
 enum order_outcome {

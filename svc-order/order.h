@@ -26,6 +26,8 @@ extern const struct migration order_migrations[];
 rpc_unit place_order, replay_place_order, settle_place_order;
 /* import.c */
 rpc_unit import_orders;
+/* staging.c */
+rpc_unit activate_import, discard_import, get_import;
 /* cancel.c */
 rpc_unit cancel_order, replay_cancel_order, settle_cancel_order;
 /* read.c */
@@ -62,8 +64,10 @@ struct placed_order {
     int64_t total_minor;
     bool pending; /* something has to be waited for */
 };
-/* 0; -EPROTO: refused, nothing is written and the call has the error; or a negative errno of the store. */
-int order_place(struct rpc_call *call, struct txn *txn, const NewOrder *order, struct placed_order *ret_placed);
+/* 0; -EPROTO: refused, nothing is written and the call has the error; or a negative errno of the store. With an
+ * import_id it is a draft, and does not begin. */
+int order_place(struct rpc_call *call, struct txn *txn, const NewOrder *order, const char *import_id,
+                struct placed_order *ret_placed);
 
 /* --- begin.c, document.c: what follows from it --- */
 
@@ -106,7 +110,18 @@ struct issued_credit {
     uint32_t refunded, credited; /* lines */
 };
 /* As order_place. */
-int credit_issue(struct rpc_call *call, struct txn *txn, const NewOrder *entry, struct issued_credit *ret_issued);
+int credit_issue(struct rpc_call *call, struct txn *txn, const NewOrder *entry, const char *import_id,
+                 struct issued_credit *ret_issued);
+
+/* --- staging.c, activate.c: imports that take effect as a whole --- */
+
+/* Before a chunk of the import is taken: 0, -EPROTO if it takes nothing more, or a negative errno of the store. */
+int import_open(struct rpc_call *call, struct txn *txn, const char *import_id);
+/* What became of the chunk's entries. */
+int import_count(struct txn *txn, const char *import_id, uint32_t staged, uint32_t refused);
+/* Lets some of its drafts begin, or forgets some: how many; 0: there are none left; or a negative errno. */
+int import_activate(struct txn *txn, const char *import_id);
+int import_discard(struct txn *txn, const char *import_id);
 
 /* --- cancel.c: verbs, which people ask for and a state may not know --- */
 
@@ -121,7 +136,7 @@ int credits_read(struct txn *txn, const char *const *credit_ids, size_t n, Credi
 
 /* --- read.c: orders as messages in the transaction's arena; 0 or a negative errno of the store --- */
 
-/* owner: only if it is that customer's, or "". *ret_order is NULL if there is none. */
+/* owner: only if it is that customer's and has begun, or "". *ret_order is NULL if there is none. */
 int order_read(struct txn *txn, const char *order_id, const char *owner, Order **ret_order);
 
 /* --- snapshot.c: see struct snapshot_kind --- */

@@ -194,4 +194,9 @@ static int payment_deadline(struct txn *txn, const char *order_id, int64_t due_u
     return r < 0 ? r : life_close(&life);
 }
 
-const struct timer_row order_timers[] = { { PAYMENT_DEADLINE, payment_deadline }, {} };
+const struct timer_row order_timers[] = {
+    { PAYMENT_DEADLINE, payment_deadline },
+    { IMPORT_STEP, import_step },
+    { IMPORT_EXPIRY, import_expired },
+    {},
+};

@@ -24,7 +24,7 @@ int place_order(struct rpc_call *call, struct txn *txn, const void *in, void *ou
     order.place_time_us = req->place_time_us;
     order.payment_token = req->payment_token;
     order.email = req->email;
-    int r = order_place(call, txn, &order, &placed);
+    int r = order_place(call, txn, &order, "", &placed);
     if (r < 0)
         return r;
     rpc_made(call, placed.order_id);

@@ -15,6 +15,7 @@ struct placing {
     struct rpc_call *call;
     struct txn *txn;
     const NewOrder *req;
+    const char *import_id; /* it is staged with; "": it begins at once */
     struct entry_head head;
     struct item *items; /* as many as req has lines */
     int64_t total_minor;
@@ -142,17 +143,18 @@ static Oms__Order__V1__Order__FulfillmentState first_fulfillment_state(const str
 static int write_head(struct placing *p)
 {
     const NewOrder *req = p->req;
-    bool elsewhere = req->fulfilled;
+    bool elsewhere = req->fulfilled, draft = p->import_id[0];
     return txn_post(
         p->txn,
         "INSERT INTO sales_order (order_id, customer_id, state, currency, total_minor, lines, channel, "
         "external_id, placed_by, place_time_us, update_time_us, version, reject_reason, payment_state, "
-        "payment_token, due_minor, stuck_time_us, fulfillment_state, elsewhere) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $5, $16, $17, $18)",
+        "payment_token, due_minor, stuck_time_us, fulfillment_state, elsewhere, import_id, draft) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $5, $16, $17, $18, $19, $20)",
         T(p->order_id), T(p->head.customer_id), I(elsewhere ? COMPLETED : PENDING), T(req->currency_code),
         I(p->total_minor), I(req->n_lines), T(req->channel), T(req->external_id), T(rpc_caller(p->call)->subject),
         I(p->head.time_us), I(p->txn->now_us), I(1), T(""), I(first_payment_state(p)), T(req->payment_token),
-        I(elsewhere ? 0 : p->txn->now_us + PENDING_PATIENCE_US), I(first_fulfillment_state(p)), I(elsewhere));
+        I(elsewhere || draft ? 0 : p->txn->now_us + PENDING_PATIENCE_US), I(first_fulfillment_state(p)), I(elsewhere),
+        T(p->import_id), I(draft));
 }
 
 static int write_lines(struct placing *p)
@@ -202,6 +204,8 @@ static int write_address(struct placing *p)
 
 static int begin(struct placing *p)
 {
+    if (p->import_id[0])
+        return 0;
     int r = order_begin(&(struct new_order){
         .txn = p->txn,
         .order_id = p->order_id,
@@ -243,9 +247,10 @@ static int write(struct placing *p)
     return 0;
 }
 
-int order_place(struct rpc_call *call, struct txn *txn, const NewOrder *order, struct placed_order *ret_placed)
+int order_place(struct rpc_call *call, struct txn *txn, const NewOrder *order, const char *import_id,
+                struct placed_order *ret_placed)
 {
-    struct placing p = { .call = call, .txn = txn, .req = order };
+    struct placing p = { .call = call, .txn = txn, .req = order, .import_id = import_id };
     int r = check(&p);
     if (r == 0)
         id_make(store_port(txn->store), "ord", p.order_id);

@@ -163,7 +163,8 @@ int order_read(struct txn *txn, const char *order_id, const char *owner, Order *
 {
     struct rows rows;
     int r = txn_query(txn, &rows,
-                      "SELECT " ORDER_COLUMNS ORDER_TABLES "WHERE o.order_id = $1 AND ($2 = '' OR o.customer_id = $2)",
+                      "SELECT " ORDER_COLUMNS ORDER_TABLES
+                      "WHERE o.order_id = $1 AND ($2 = '' OR (o.customer_id = $2 AND o.draft = 0))",
                       T(order_id), T(owner));
     return r < 0 ? r : read_first(txn, &rows, ret_order);
 }
@@ -175,7 +176,7 @@ static int read_external(struct txn *txn, const char *channel, const char *exter
     int r = txn_query(txn, &rows,
                       "SELECT " ORDER_COLUMNS ORDER_TABLES
                       "WHERE o.channel = $1 AND o.external_id = $2 AND o.external_id <> '' "
-                      "AND ($3 = '' OR o.customer_id = $3)",
+                      "AND ($3 = '' OR (o.customer_id = $3 AND o.draft = 0))",
                       T(channel), T(external_id), T(owner));
     return r < 0 ? r : read_first(txn, &rows, ret_order);
 }

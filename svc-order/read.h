@@ -6,7 +6,8 @@
 #include "svc-order/order.h"
 
 #define ORDER_COLUMNS \
-    "o.order_id, o.customer_id, o.state, o.currency, o.total_minor, o.lines, o.channel, o.external_id, o.placed_by, " \
+    "o.order_id, o.customer_id, CASE WHEN o.draft = 1 THEN 7 ELSE o.state END, o.currency, o.total_minor, o.lines, " \
+    "o.channel, o.external_id, o.placed_by, " \
     "o.place_time_us, o.update_time_us, o.version, o.reject_reason, o.payment_state, o.fulfillment_state, " \
     "o.payment_id, o.captured_minor, o.credited_minor, o.elsewhere, a.email, a.name, a.street1, a.street2, " \
     "a.street3, a.street4, a.city, a.postal_code, a.country "

@@ -1,15 +1,10 @@
 /* Whether what is cancelled is a refund: of an order of the same customer that was delivered on account, and of which
  * as much is left, at that price or a higher one. */
-#include "svc-order/refund.h"
+#include "svc-order/credit.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PAYMENT(state) OMS__ORDER__V1__ORDER__PAYMENT_STATE__##state
-
-typedef Oms__Order__V1__Order__PaymentState PaymentState;
-typedef Oms__Order__V1__Order__FulfillmentState FulfillmentState;
 
 /* --- reading --- */
 
@@ -59,14 +54,15 @@ static int read_sales(struct refunds *f)
     r = txn_query_many(f->txn, &rows,
                        "WITH wanted (channel, external_id) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS TEXT))) "
                        "SELECT o.external_id, o.order_id, o.customer_id, o.currency, o.payment_id, o.state, "
-                       "o.payment_state, o.fulfillment_state, o.version, o.due_minor, o.credited_minor "
-                       "FROM wanted JOIN sales_order o ON o.channel = wanted.channel "
+                       "o.draft, o.import_id FROM wanted JOIN sales_order o ON o.channel = wanted.channel "
                        "AND o.external_id = wanted.external_id AND o.external_id <> ''",
                        n, 2, wanted);
     f->sales = r == 0 ? arena_alloc(f->txn->arena, (rows.n + 1) * sizeof(*f->sales)) : NULL;
     if (!f->sales)
         return r < 0 ? r : -ENOMEM;
     for (size_t i = 0; i < rows.n; i++) {
+        if (row_int(&rows, i, 6) && strcmp(row_text(&rows, i, 7), f->import_id) != 0)
+            continue;
         f->sales[f->n_sales++] = (struct sale){
             .external_id = row_text(&rows, i, 0),
             .order_id = row_text(&rows, i, 1),
@@ -74,12 +70,6 @@ static int read_sales(struct refunds *f)
             .currency = row_text(&rows, i, 3),
             .payment_id = row_text(&rows, i, 4),
             .state = row_int(&rows, i, 5),
-            .payment_state = (PaymentState)row_int(&rows, i, 6),
-            .fulfillment_state = (FulfillmentState)row_int(&rows, i, 7),
-            .version = row_int(&rows, i, 8),
-            .due_minor = row_int(&rows, i, 9),
-            .credited_minor = row_int(&rows, i, 10),
-            .back_minor = -1,
         };
     }
     qsort(f->sales, f->n_sales, sizeof(*f->sales), compare_sales);
@@ -93,9 +83,9 @@ static int compare_solds(const void *a, const void *b)
     return r ? r : (x->place > y->place) - (x->place < y->place);
 }
 
-static struct sale *sale_of(const struct refunds *f, const char *order_id, struct sale *last)
+static const struct sale *sale_of(const struct refunds *f, const char *order_id, const struct sale *last)
 {
-    struct sale *sale = last;
+    const struct sale *sale = last;
     if (!sale || strcmp(sale->order_id, order_id) != 0) /* lines of one order come together */
         for (sale = f->sales; strcmp(sale->order_id, order_id) != 0; sale++)
             continue;
@@ -110,13 +100,13 @@ static int read_solds(struct refunds *f)
         return -ENOMEM;
     for (size_t i = 0; i < f->n_sales; i++)
         ids[i] = T(f->sales[i].order_id);
-    int r =
-        txn_query_many(f->txn, &rows,
-                       "WITH wanted (order_id) AS (VALUES (CAST($1 AS TEXT))) "
-                       "SELECT l.order_id, l.sku, l.title, l.place, l.unit_minor, l.shipped - l.returned, l.stocked "
-                       "FROM wanted JOIN order_line l ON l.order_id = wanted.order_id WHERE l.shipped > l.returned "
-                       "ORDER BY l.order_id",
-                       f->n_sales, 1, ids);
+    int r = txn_query_many(
+        f->txn, &rows,
+        "WITH wanted (order_id) AS (VALUES (CAST($1 AS TEXT))) "
+        "SELECT l.order_id, l.sku, l.title, l.place, l.unit_minor, l.shipped - l.returned - l.held, l.stocked "
+        "FROM wanted JOIN order_line l ON l.order_id = wanted.order_id WHERE l.shipped > l.returned + l.held "
+        "ORDER BY l.order_id",
+        f->n_sales, 1, ids);
     f->solds = r == 0 ? arena_alloc(f->txn->arena, (rows.n + 1) * sizeof(*f->solds)) : NULL;
     if (!f->solds)
         return r < 0 ? r : -ENOMEM;
@@ -145,7 +135,7 @@ int refunds_read(struct refunds *f)
 /* --- one line --- */
 
 /* The lines of that SKU. */
-static struct refund find_solds(const struct refunds *f, struct sale *sale, const char *sku)
+static struct refund find_solds(const struct refunds *f, const struct sale *sale, const char *sku)
 {
     const struct sold wanted = { .sale = sale, .sku = sku, .place = -1 };
     size_t low = 0, high = f->n_solds;
@@ -166,7 +156,7 @@ const char *refund_find(const struct refunds *f, const CancelledLine *line, int6
                         struct refund *ret_refund)
 {
     const struct sale wanted = { .external_id = line->external_id };
-    struct sale *sale = f->n_sales ? bsearch(&wanted, f->sales, f->n_sales, sizeof(wanted), compare_sales) : NULL;
+    const struct sale *sale = f->n_sales ? bsearch(&wanted, f->sales, f->n_sales, sizeof(wanted), compare_sales) : NULL;
     int64_t left = 0, dear = 0;
     if (!sale)
         return "ORDER_UNKNOWN";
@@ -202,85 +192,7 @@ struct sold *refund_take(const struct refund *refund, int64_t unit_minor, int64_
     if (!s)
         s = first_left(refund, unit_minor, false);
     int64_t taken = s->left < quantity ? s->left : quantity;
-    struct sale *sale = s->sale;
-    sale->back_minor = (sale->back_minor < 0 ? 0 : sale->back_minor) + taken * unit_minor;
     s->left -= taken;
-    s->back += taken;
     *ret_taken = taken;
     return s;
-}
-
-/* --- writing --- */
-
-static int write_lines(struct refunds *f)
-{
-    enum { COLUMNS = 3 };
-    struct value *values = arena_alloc(f->txn->arena, (f->n_solds + 1) * COLUMNS * sizeof(*values));
-    size_t n = 0;
-    if (!values)
-        return -ENOMEM;
-    for (const struct sold *s = f->solds; s < f->solds + f->n_solds; s++) {
-        const struct value row[COLUMNS] = { T(s->sale->order_id), I(s->place), I(s->back) };
-        if (s->back)
-            memcpy(values + n++ * COLUMNS, row, sizeof(row));
-    }
-    return txn_post_many(f->txn,
-                         "WITH back (order_id, place, n) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS BIGINT), "
-                         "CAST($3 AS BIGINT))) UPDATE order_line SET returned = order_line.returned + back.n FROM back "
-                         "WHERE order_line.order_id = back.order_id AND order_line.place = back.place",
-                         n, COLUMNS, values);
-}
-
-/* Money is what counts: what came back at a lower price than it was sold for is not given back whole. */
-static PaymentState payment_state_after(const struct sale *sale)
-{
-    bool whole = sale->due_minor > 0 && sale->credited_minor + sale->back_minor >= sale->due_minor;
-    return whole ? PAYMENT(REFUNDED) : sale->payment_state;
-}
-
-static int write_orders(struct refunds *f)
-{
-    enum { COLUMNS = 4 };
-    struct value *values = arena_alloc(f->txn->arena, (f->n_sales + 1) * COLUMNS * sizeof(*values));
-    size_t n = 0;
-    if (!values)
-        return -ENOMEM;
-    for (const struct sale *s = f->sales; s < f->sales + f->n_sales; s++) {
-        const struct value row[COLUMNS] = { T(s->order_id), I(s->back_minor), I(payment_state_after(s)),
-                                            I(f->txn->now_us) };
-        if (s->back_minor >= 0)
-            memcpy(values + n++ * COLUMNS, row, sizeof(row));
-    }
-    return txn_post_many(f->txn,
-                         "WITH back (order_id, minor, payment_state, now_us) AS (VALUES (CAST($1 AS TEXT), "
-                         "CAST($2 AS BIGINT), CAST($3 AS BIGINT), CAST($4 AS BIGINT))) UPDATE sales_order SET "
-                         "credited_minor = sales_order.credited_minor + back.minor, "
-                         "payment_state = back.payment_state, update_time_us = back.now_us, "
-                         "version = sales_order.version + 1 FROM back WHERE sales_order.order_id = back.order_id",
-                         n, COLUMNS, values);
-}
-
-static int tell_order(struct refunds *f, const struct sale *sale)
-{
-    OrderStateChanged payload = OMS__EVENT__V1__ORDER_STATE_CHANGED__INIT;
-    payload.order_id = (char *)sale->order_id;
-    payload.state = (Oms__Order__V1__Order__State)sale->state;
-    payload.code = "CREDITED";
-    payload.version = sale->version + 1;
-    payload.payment_state = payment_state_after(sale);
-    payload.fulfillment_state = sale->fulfillment_state;
-    return order_tell(f->txn, OMS__EVENT__V1__EVENT_TYPE__ORDER_PROGRESSED, sale->order_id, sale->customer_id,
-                      &payload.base);
-}
-
-int refunds_write(struct refunds *f)
-{
-    int r = write_lines(f);
-    if (r == 0)
-        r = write_orders(f);
-    for (size_t i = 0; r == 0 && i < f->n_sales; i++) {
-        if (f->sales[i].back_minor >= 0)
-            r = tell_order(f, &f->sales[i]);
-    }
-    return r;
 }

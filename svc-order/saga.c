@@ -38,7 +38,8 @@ int life_open(struct txn *txn, const char *order_id, struct life *ret_life)
 {
     struct rows rows;
     int r = txn_query(txn, &rows,
-                      "SELECT o.state, o.customer_id, o.currency, o.total_minor, o.payment_token, o.payment_id, "
+                      "SELECT CASE WHEN o.draft = 1 THEN 7 ELSE o.state END, o.customer_id, o.currency, o.total_minor, "
+                      "o.payment_token, o.payment_id, "
                       "o.payment_state, o.fulfillment_state, o.due_minor, o.asked_minor, o.captured_minor, "
                       "o.refunded_minor, o.parcels, o.parcels_shipped, o.parcels_open, o.parcels_troubled, "
                       "o.payment_version, o.version, o.returning_minor, o.update_time_us, o.elsewhere, s.step, s.state "
@@ -83,6 +84,11 @@ int life_open(struct txn *txn, const char *order_id, struct life *ret_life)
     return 1;
 }
 
+bool life_seen_by(const struct life *life, const char *owner)
+{
+    return owner[0] == '\0' || (life->state != DRAFT && strcmp(owner, life->customer_id) == 0);
+}
+
 void life_begin(struct txn *txn, const char *order_id, struct life *life)
 {
     life->txn = txn;
@@ -124,7 +130,7 @@ static void derive_payment(struct life *life, enum order_outcome outcome)
 
 static FulfillmentState derived_fulfillment(const struct life *life)
 {
-    if (life->elsewhere)
+    if (life->elsewhere || life->state == DRAFT)
         return life->fulfillment_state;
     if (life->steps[STEP_FULFIL] == TODO)
         return life->state == PENDING || life->state == REJECTED ? FULFILLMENT(UNFULFILLED) : FULFILLMENT(NOT_NEEDED);
@@ -177,7 +183,7 @@ int life_happen(struct life *life, enum order_outcome outcome)
 /* How long an order may stay as it is before somebody has to look after it. */
 static int64_t patience_us(const struct life *life)
 {
-    if (machine_final(life->state))
+    if (machine_final(life->state) || life->state == DRAFT)
         return 0;
     if (life->stuck)
         return 1;
@@ -213,19 +219,20 @@ static bool is_rejected_now(const struct life *life)
 static int write_order(struct life *life)
 {
     int64_t patience = patience_us(life);
-    return txn_post(life->txn,
-                    "UPDATE sales_order SET state = $2, version = $3, update_time_us = $4, "
-                    "reject_reason = CASE WHEN $5 = '' THEN reject_reason ELSE $5 END, payment_state = $6, "
-                    "payment_id = $7, payment_version = $8, due_minor = $9, asked_minor = $10, captured_minor = $11, "
-                    "refunded_minor = $12, fulfillment_state = $13, parcels = $14, parcels_shipped = $15, "
-                    "parcels_open = $16, parcels_troubled = $17, stuck_time_us = $18, returning_minor = $19 "
-                    "WHERE order_id = $1",
-                    T(life->order_id), I(life->state), I(life->version), I(life->update_time_us),
-                    T(is_rejected_now(life) ? life->reason : ""), I(life->payment_state), T(life->payment_id),
-                    I(life->payment_version), I(life->due_minor), I(life->asked_minor), I(life->captured_minor),
-                    I(life->refunded_minor), I(life->fulfillment_state), I(life->parcels), I(life->parcels_shipped),
-                    I(life->parcels_open), I(life->parcels_troubled), I(patience ? life->txn->now_us + patience : 0),
-                    I(life->returning_minor));
+    return txn_post(
+        life->txn,
+        "UPDATE sales_order SET state = CASE WHEN draft = 1 THEN state ELSE $2 END, version = $3, update_time_us = $4, "
+        "reject_reason = CASE WHEN $5 = '' THEN reject_reason ELSE $5 END, payment_state = $6, "
+        "payment_id = $7, payment_version = $8, due_minor = $9, asked_minor = $10, captured_minor = $11, "
+        "refunded_minor = $12, fulfillment_state = $13, parcels = $14, parcels_shipped = $15, "
+        "parcels_open = $16, parcels_troubled = $17, stuck_time_us = $18, returning_minor = $19 "
+        "WHERE order_id = $1",
+        T(life->order_id), I(life->state), I(life->version), I(life->update_time_us),
+        T(is_rejected_now(life) ? life->reason : ""), I(life->payment_state), T(life->payment_id),
+        I(life->payment_version), I(life->due_minor), I(life->asked_minor), I(life->captured_minor),
+        I(life->refunded_minor), I(life->fulfillment_state), I(life->parcels), I(life->parcels_shipped),
+        I(life->parcels_open), I(life->parcels_troubled), I(patience ? life->txn->now_us + patience : 0),
+        I(life->returning_minor));
 }
 
 int order_tell(struct txn *txn, int32_t type, const char *order_id, const char *owner, const ProtobufCMessage *payload)

@@ -202,5 +202,26 @@ const struct migration order_migrations[] = {
       "    PRIMARY KEY (credit_id, place)\n"
       ") {clustered};\n"
       "CREATE INDEX credit_line_of_order ON credit_line (order_id, credit_id) WHERE order_id <> ''" },
+    { 5, "staging",
+      "CREATE TABLE import_job (\n"
+      "    import_id {text} NOT NULL PRIMARY KEY,\n"
+      "    state {int} NOT NULL CHECK (state BETWEEN 1 AND 5),\n"
+      "    staged {int} NOT NULL,\n" /* entries; of those of the chunks: */
+      "    refused {int} NOT NULL,\n"
+      "    activated {int} NOT NULL CHECK (activated BETWEEN 0 AND staged),\n"
+      "    created_by {text} NOT NULL,\n"
+      "    create_time_us {int} NOT NULL,\n"
+      "    update_time_us {int} NOT NULL\n"
+      ") {clustered};\n"
+      "ALTER TABLE sales_order ADD COLUMN import_id {text} NOT NULL DEFAULT '';\n"
+      /* Nothing has begun; the state is the one that it will begin with. */
+      "ALTER TABLE sales_order ADD COLUMN draft {int} NOT NULL DEFAULT 0 CHECK (draft IN (0, 1));\n"
+      "CREATE INDEX sales_order_draft ON sales_order (import_id, order_id) WHERE draft = 1;\n"
+      "ALTER TABLE order_line ADD COLUMN held {int} NOT NULL DEFAULT 0 " /* to come back, by drafts */
+      "CHECK (held BETWEEN 0 AND shipped - returned);\n"
+      "ALTER TABLE credit ADD COLUMN import_id {text} NOT NULL DEFAULT '';\n"
+      "ALTER TABLE credit ADD COLUMN draft {int} NOT NULL DEFAULT 0 CHECK (draft IN (0, 1));\n"
+      "CREATE INDEX credit_draft ON credit (import_id, credit_id) WHERE draft = 1;\n"
+      "ALTER TABLE credit_line ADD COLUMN stocked {int} NOT NULL DEFAULT 0 CHECK (stocked IN (0, 1))" },
     {}
 };

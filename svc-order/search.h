@@ -37,7 +37,8 @@ extern const struct filter_field search_fields[];
 
 enum { SEARCH_LINES = FIELD_ELSEWHERE + 1 }; /* the column behind them: how many lines there are */
 
-/* What every statement selects. The country stands in another table: as BIGINT $n says whether it is asked for. */
+/* What every statement selects, of rows with draft = 0: drafts of an import are in no list. The country stands in
+ * another table: as BIGINT $n says whether it is asked for. */
 #define SEARCH_ORDER(n) \
     "o.order_id, o.customer_id, o.channel, o.external_id, o.placed_by, o.place_time_us, o.update_time_us, " \
     "o.total_minor, o.currency, CASE WHEN " n " = 1 THEN (SELECT a.country FROM order_address a " \

@@ -23,7 +23,7 @@ int placed_snapshot(struct txn *txn, const char *after, size_t max, struct event
     int r =
         txn_query(txn, &rows,
                   "SELECT order_id, customer_id, total_minor, currency, lines, version, payment_state FROM sales_order "
-                  "WHERE order_id > $1 AND elsewhere = 0 ORDER BY order_id LIMIT $2",
+                  "WHERE order_id > $1 AND elsewhere = 0 AND draft = 0 ORDER BY order_id LIMIT $2",
                   T(after ? after : ""), I(max));
     if (r < 0)
         return r;
@@ -51,7 +51,7 @@ int changed_snapshot(struct txn *txn, const char *after, size_t max, struct even
     int r = txn_query(txn, &rows,
                       "SELECT order_id, customer_id, state, reject_reason, version, payment_state, fulfillment_state "
                       "FROM sales_order "
-                      "WHERE order_id > $1 AND state <> 1 AND elsewhere = 0 ORDER BY order_id LIMIT $2",
+                      "WHERE order_id > $1 AND state <> 1 AND elsewhere = 0 AND draft = 0 ORDER BY order_id LIMIT $2",
                       T(after ? after : ""), I(max));
     if (r < 0)
         return r;
@@ -76,7 +76,7 @@ int imported_snapshot(struct txn *txn, const char *after, size_t max, struct eve
     struct rows rows;
     int r = txn_query(txn, &rows,
                       "SELECT order_id, customer_id, total_minor, currency, lines, version, state, payment_state, "
-                      "fulfillment_state FROM sales_order WHERE order_id > $1 AND elsewhere = 1 "
+                      "fulfillment_state FROM sales_order WHERE order_id > $1 AND elsewhere = 1 AND draft = 0 "
                       "ORDER BY order_id LIMIT $2",
                       T(after ? after : ""), I(max));
     if (r < 0)
@@ -104,10 +104,11 @@ int imported_snapshot(struct txn *txn, const char *after, size_t max, struct eve
 int credits_snapshot(struct txn *txn, const char *after, size_t max, struct event *ret_events, const char **ret_keys)
 {
     struct rows rows;
-    int r = txn_query(txn, &rows,
-                      "SELECT credit_id, customer_id, total_minor, currency, lines FROM credit WHERE credit_id > $1 "
-                      "ORDER BY credit_id LIMIT $2",
-                      T(after ? after : ""), I(max));
+    int r = txn_query(
+        txn, &rows,
+        "SELECT credit_id, customer_id, total_minor, currency, lines FROM credit WHERE credit_id > $1 AND draft = 0 "
+        "ORDER BY credit_id LIMIT $2",
+        T(after ? after : ""), I(max));
     if (r < 0)
         return r;
     for (size_t i = 0; i < rows.n; i++) {

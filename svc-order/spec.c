@@ -4,6 +4,9 @@
 static const struct rpc_method methods[] = {
     { "PlaceOrder", .unit = place_order, .settled = settle_place_order, .replay = replay_place_order },
     { "ImportOrders", .unit = import_orders },
+    { "ActivateImport", .unit = activate_import },
+    { "DiscardImport", .unit = discard_import },
+    { "GetImport", .unit = get_import },
     { "CancelOrder", .unit = cancel_order, .settled = settle_cancel_order, .replay = replay_cancel_order },
     { "ExplainOrder", .unit = explain_order },
     { "ListStuckOrders", .unit = list_stuck_orders },

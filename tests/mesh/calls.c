@@ -266,6 +266,9 @@ static const struct rpc_method order_methods[] = {
     { "ListStuckOrders", .elsewhere = true },
     { "GetCredit", .elsewhere = true },
     { "ListCredits", .elsewhere = true },
+    { "ActivateImport", .elsewhere = true },
+    { "DiscardImport", .elsewhere = true },
+    { "GetImport", .elsewhere = true },
     { "WatchOrder", .elsewhere = true },
     {},
 };

@@ -607,11 +607,12 @@ START_TEST(a_table_that_does_not_match_the_protos_does_not_start)
     service.name = "mesh.v1.NoService";
     ck_assert(ck_refused_table(&service));
 
-    struct rpc_method orders[16] = { { "ImportOrders", .unit = some_unit }, { "PlaceOrder", .elsewhere = true } };
+    struct rpc_method orders[32] = { { "ImportOrders", .unit = some_unit }, { "PlaceOrder", .elsewhere = true } };
     size_t n = 2;
     for (const char *const *name =
              (const char *const[]){ "GetOrder", "ListOrders", "CancelOrder", "ExplainOrder", "ListStuckOrders",
-                                    "WatchOrder", "BatchGetOrders", "GetCredit", "ListCredits", NULL };
+                                    "WatchOrder", "BatchGetOrders", "GetCredit", "ListCredits", "ActivateImport",
+                                    "DiscardImport", "GetImport", NULL };
          *name; name++)
         orders[n++] = (struct rpc_method){ *name, .elsewhere = true };
     struct rpc_service streams = { "oms.order.v1.OrderService", &oms__order__v1__order_service__descriptor, orders };

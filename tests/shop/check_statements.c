@@ -83,6 +83,35 @@ static PlaceOrderRequest *basket(int lines)
     return req;
 }
 
+/* What was sold elsewhere, or came back of it. */
+static ImportOrdersRequest *invoice(const char *external_id, const char *of, int lines)
+{
+    ImportOrdersRequest *req = arena_message(&s.arena, &oms__order__v1__import_orders_request__descriptor);
+    NewOrder *entry = arena_message(&s.arena, &oms__order__v1__import_orders_request__entry__descriptor);
+    req->request_id = fresh(&s);
+    req->orders = arena_alloc(&s.arena, sizeof(*req->orders));
+    req->orders[req->n_orders++] = entry;
+    entry->currency_code = "GBP";
+    entry->channel = "erp";
+    entry->external_id = (char *)external_id;
+    entry->fulfilled = !of;
+    entry->lines = arena_alloc(&s.arena, lines * sizeof(*entry->lines));
+    entry->cancelled = arena_alloc(&s.arena, lines * sizeof(*entry->cancelled));
+    for (int i = 0; i < lines; i++) {
+        PlaceLine *sold = arena_message(&s.arena, &oms__order__v1__place_order_request__line__descriptor);
+        CancelledLine *back = arena_message(&s.arena, &oms__order__v1__import_orders_request__cancelled__descriptor);
+        sold->sku = back->sku = arena_printf(&s.arena, "S%03d", i);
+        sold->quantity = back->quantity = 1;
+        sold->unit_price = back->unit_price = money(&s, "GBP", 1, 0);
+        back->external_id = (char *)of;
+        if (of)
+            entry->cancelled[entry->n_cancelled++] = back;
+        else
+            entry->lines[entry->n_lines++] = sold;
+    }
+    return req;
+}
+
 static ReserveStockRequest *reservation(int lines)
 {
     ReserveStockRequest *req = arena_message(&s.arena, &oms__inventory__v1__reserve_stock_request__descriptor);
@@ -133,6 +162,22 @@ START_TEST(placing_a_long_order_takes_as_many_statements_as_a_short_one)
     int one = cost(&anna, "PlaceOrder", basket(1)), many = cost(&anna, "PlaceOrder", basket(SKUS));
     ck_assert_int_eq(many, one);
     ck_assert_int_le(many, 24);
+    shop_close(&s);
+}
+END_TEST
+
+START_TEST(importing_a_long_invoice_takes_as_many_statements_as_a_short_one)
+{
+    open_shop();
+    int one = cost(&erp, "ImportOrders", invoice("1", NULL, 1)),
+        many = cost(&erp, "ImportOrders", invoice("2", NULL, SKUS));
+    ck_assert_int_eq(many, one);
+    ck_assert_int_le(many, 20);
+    one = cost(&erp, "ImportOrders", invoice("C1", "1", 1));
+    many = cost(&erp, "ImportOrders", invoice("C2", "2", SKUS));
+    ck_assert_int_eq(many, one);
+    ck_assert_int_le(many, 30);
+    ck_assert_int_eq(NUMBER(&s, s.order, "SELECT SUM(returned) FROM order_line"), SKUS + 1);
     shop_close(&s);
 }
 END_TEST
@@ -255,6 +300,7 @@ START_TEST(authorizing_many_payments_takes_as_many_statements_as_authorizing_one
 END_TEST
 
 SUITE("statements", 60, placing_a_long_order_takes_as_many_statements_as_a_short_one,
+      importing_a_long_invoice_takes_as_many_statements_as_a_short_one,
       reserving_many_lines_takes_as_many_statements_as_reserving_one,
       thirty_reservations_delivered_together_share_their_statements,
       creating_many_fulfilments_takes_as_many_statements_as_creating_one,

@@ -257,7 +257,7 @@ void shop_settle(struct shop *s)
     for (int i = 0; i < 100; i++) {
         world_run(s->world, 300000);
         int64_t head = NUMBER(s, s->inventory, "SELECT COALESCE(MAX(seq), 0) FROM event_log");
-        if (NUMBER(s, s->order, "SELECT COUNT(*) FROM outbox") == 0 &&
+        if (NUMBER(s, s->order, "SELECT COUNT(*) FROM outbox WHERE due_us < created_us + 60000000") == 0 &&
             NUMBER(s, s->order, "SELECT COALESCE(MAX(seq), 0) FROM consumer_cursor WHERE name = 'order-prices'") ==
                 head)
             return;

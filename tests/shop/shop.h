@@ -77,7 +77,7 @@ int64_t shop_number(struct shop *s, struct node *node, const char *sql);
 /* Changes a database behind its service's back. */
 #define WRITE(shop, node, sql) shop_write(shop, node, SQL(sql))
 void shop_write(struct shop *s, struct node *node, const char *sql);
-/* Until all is quiet: consumers and outboxes have nothing left to do. */
+/* Until all is quiet: consumers and outboxes have nothing left to do but what is for later. */
 void shop_settle(struct shop *s);
 
 /* --- stock and catalogue, in one line each --- */

@@ -53,12 +53,21 @@ static int answer_orders(struct rpc_call *call, struct txn *txn, const void *in,
 }
 
 static const struct rpc_method order_methods[] = {
-    { "PlaceOrder", .elsewhere = true },         { "GetOrder", .elsewhere = true },
-    { "BatchGetOrders", .unit = answer_orders }, { "ListOrders", .elsewhere = true },
-    { "CancelOrder", .elsewhere = true },        { "ImportOrders", .elsewhere = true },
-    { "ExplainOrder", .elsewhere = true },       { "ListStuckOrders", .elsewhere = true },
-    { "WatchOrder", .elsewhere = true },         { "GetCredit", .elsewhere = true },
-    { "ListCredits", .elsewhere = true },        {},
+    { "PlaceOrder", .elsewhere = true },
+    { "GetOrder", .elsewhere = true },
+    { "BatchGetOrders", .unit = answer_orders },
+    { "ListOrders", .elsewhere = true },
+    { "CancelOrder", .elsewhere = true },
+    { "ImportOrders", .elsewhere = true },
+    { "ExplainOrder", .elsewhere = true },
+    { "ListStuckOrders", .elsewhere = true },
+    { "WatchOrder", .elsewhere = true },
+    { "GetCredit", .elsewhere = true },
+    { "ListCredits", .elsewhere = true },
+    { "ActivateImport", .elsewhere = true },
+    { "DiscardImport", .elsewhere = true },
+    { "GetImport", .elsewhere = true },
+    {},
 };
 static const struct rpc_service order_rpc = { "oms.order.v1.OrderService", &oms__order__v1__order_service__descriptor,
                                               order_methods };

@@ -1,97 +1,12 @@
 /* What another system has carried out or cancelled: orders that are complete as they come, and credit memos. */
-#include "svc-order/api.h"
-#include "tests/shop/shop.h"
 #include "tests/suite.h"
+#include "tests/svc-order/entries.h"
 
-#include <stdio.h>
 #include <string.h>
-
-static struct shop s;
 
 #define E(name) OMS__EVENT__V1__EVENT_TYPE__##name
 
 static const struct caller admin = { ROLE_BIT(MESH__V1__ROLE__ADMIN), "admin" };
-
-static void open_shop(void)
-{
-    shop_open(&s, 1);
-    open_locations(&s);
-    upsert(&s, product(&s, "CUP", 4, 0));
-    upsert(&s, product(&s, "MUG", 1, 0));
-    Product *post = product(&s, "POST", 3, 0);
-    post->variants[0]->stocked = false;
-    upsert(&s, post);
-    stock(&s, "CUP", "L1", 5);
-    shop_settle(&s);
-}
-
-static ImportOrdersRequest *chunk(void)
-{
-    ImportOrdersRequest *req = arena_message(&s.arena, &oms__order__v1__import_orders_request__descriptor);
-    req->request_id = fresh(&s);
-    req->orders = arena_alloc(&s.arena, 100 * sizeof(*req->orders));
-    return req;
-}
-
-static NewOrder *entry(ImportOrdersRequest *req, const char *external_id)
-{
-    NewOrder *e = arena_message(&s.arena, &oms__order__v1__import_orders_request__entry__descriptor);
-    Address *address = arena_message(&s.arena, &oms__order__v1__address__descriptor);
-    e->lines = arena_alloc(&s.arena, 1000 * sizeof(*e->lines));
-    e->cancelled = arena_alloc(&s.arena, 1000 * sizeof(*e->cancelled));
-    e->customer_id = "cus_anna";
-    e->currency_code = "GBP";
-    e->channel = "erp";
-    e->external_id = (char *)external_id;
-    e->place_time_us = 1000000;
-    e->ship_to = address;
-    address->country = "France";
-    req->orders[req->n_orders++] = e;
-    return e;
-}
-
-static PlaceLine *sold(NewOrder *e, const char *sku, int64_t quantity, int64_t units)
-{
-    PlaceLine *line = arena_message(&s.arena, &oms__order__v1__place_order_request__line__descriptor);
-    line->sku = (char *)sku;
-    line->quantity = quantity;
-    line->unit_price = money(&s, "GBP", units, 0);
-    e->lines[e->n_lines++] = line;
-    e->fulfilled = true;
-    return line;
-}
-
-static CancelledLine *back(NewOrder *e, const char *sku, int64_t quantity, int64_t units, const char *external_id,
-                           const char *reason)
-{
-    CancelledLine *line = arena_message(&s.arena, &oms__order__v1__import_orders_request__cancelled__descriptor);
-    line->sku = (char *)sku;
-    line->quantity = quantity;
-    line->unit_price = money(&s, "GBP", units, 0);
-    line->external_id = (char *)external_id;
-    line->reason = (char *)reason;
-    e->cancelled[e->n_cancelled++] = line;
-    return line;
-}
-
-static const ImportOrdersResponse *import(const ImportOrdersRequest *req)
-{
-    return get(&s, &erp, "ImportOrders", req);
-}
-
-static const ImportResult *ck_taken(const ImportOrdersResponse *ret, size_t i)
-{
-    if (ret->results[i]->refusal)
-        ck_abort_msg("entry %zu is refused: %s", i, ret->results[i]->refusal->reason);
-    return ret->results[i];
-}
-
-static void ck_entry_refused(const ImportOrdersResponse *ret, size_t i, const char *reason, const char *field)
-{
-    ck_assert_ptr_nonnull(ret->results[i]->refusal);
-    ck_assert_str_eq(ret->results[i]->refusal->reason, reason);
-    ck_assert_str_eq(ret->results[i]->refusal->field, field);
-}
 
 static const Order *read(const char *order_id)
 {
@@ -105,17 +20,6 @@ static const Credit *read_credit(const char *credit_id)
     GetCreditRequest req = OMS__ORDER__V1__GET_CREDIT_REQUEST__INIT;
     req.credit_id = (char *)credit_id;
     return ((GetCreditResponse *)get(&s, &erp, "GetCredit", &req))->credit;
-}
-
-/* One order "1": five cups at 4, two mugs at 1, postage at 3. */
-static const char *sell(void)
-{
-    ImportOrdersRequest *req = chunk();
-    NewOrder *e = entry(req, "1");
-    sold(e, "CUP", 5, 4);
-    sold(e, "MUG", 2, 1);
-    sold(e, "POST", 1, 3);
-    return ck_taken(import(req), 0)->order_id;
 }
 
 /* --- carried out --- */
@@ -235,6 +139,30 @@ START_TEST(an_entry_is_one_thing_and_is_not_paid_here)
                             "SELECT (SELECT COUNT(*) FROM sales_order) + (SELECT COUNT(*) FROM credit) + "
                             "(SELECT COUNT(*) FROM event_log) + (SELECT COUNT(*) FROM outbox)"),
                      0);
+    shop_close(&s);
+}
+END_TEST
+
+/* A chunk that is as large as it may be, of lines that are as short as can be, and of orders that are as long. */
+START_TEST(a_chunk_as_large_as_they_come_is_one_unit)
+{
+    open_shop();
+    ImportOrdersRequest *req = chunk();
+    for (int i = 0; i < 100; i++) {
+        NewOrder *e = entry(req, arena_printf(&s.arena, "%d", i));
+        for (int k = 0; k < 275; k++)
+            sold(e, "CUP", 1, 4)->unit_price = NULL;
+    }
+    ck_assert_uint_gt(protobuf_c_message_get_packed_size(&req->base), 250000);
+    ck_assert_uint_eq(import(req)->placed, 100);
+    req = chunk();
+    for (int i = 0; i < 12; i++) {
+        NewOrder *e = entry(req, arena_printf(&s.arena, "long %d", i));
+        for (int k = 0; k < 1000; k++)
+            sold(e, "CUP", 1, 123456789);
+    }
+    ck_assert_uint_gt(protobuf_c_message_get_packed_size(&req->base), 230000);
+    ck_assert_uint_eq(import(req)->placed, 12);
     shop_close(&s);
 }
 END_TEST
@@ -699,10 +627,10 @@ START_TEST(whoever_begins_with_a_snapshot_knows_as_much_as_whoever_has_followed)
 END_TEST
 
 SUITE("elsewhere", 120, an_order_that_was_carried_out_elsewhere_is_complete_as_it_comes, what_has_no_goods_moves_none,
-      what_the_stock_knows_nothing_of_is_sold_all_the_same, only_an_erp_says_what_was_done_elsewhere,
-      an_entry_is_one_thing_and_is_not_paid_here, what_comes_back_of_an_order_is_a_refund_of_it,
-      an_order_of_which_all_is_given_back_is_refunded, what_does_not_hold_is_a_credit_and_says_why,
-      of_two_credits_for_the_last_one_left_the_first_gets_it,
+      a_chunk_as_large_as_they_come_is_one_unit, what_the_stock_knows_nothing_of_is_sold_all_the_same,
+      only_an_erp_says_what_was_done_elsewhere, an_entry_is_one_thing_and_is_not_paid_here,
+      what_comes_back_of_an_order_is_a_refund_of_it, an_order_of_which_all_is_given_back_is_refunded,
+      what_does_not_hold_is_a_credit_and_says_why, of_two_credits_for_the_last_one_left_the_first_gets_it,
       of_several_lines_of_a_sku_the_one_at_that_price_is_taken_first_and_then_the_first,
       a_credit_memo_may_refund_several_orders, a_refund_needs_no_catalogue,
       a_number_has_one_credit_memo_and_a_repeated_chunk_the_same_answer,

@@ -7,8 +7,8 @@
 #include <string.h>
 
 static const char *const states[] = {
-    [PENDING] = "PENDING",       [CONFIRMED] = "CONFIRMED", [REJECTED] = "REJECTED",
-    [CANCELLING] = "CANCELLING", [CANCELLED] = "CANCELLED", [COMPLETED] = "COMPLETED",
+    [PENDING] = "PENDING",     [CONFIRMED] = "CONFIRMED", [REJECTED] = "REJECTED", [CANCELLING] = "CANCELLING",
+    [CANCELLED] = "CANCELLED", [COMPLETED] = "COMPLETED", [DRAFT] = "DRAFT",
 };
 static const char *const outcomes[] = {
     [NOTHING_TO_RESERVE] = "no line is stocked",
@@ -143,12 +143,15 @@ START_TEST(what_has_ended_stays_ended)
 }
 END_TEST
 
-/* Walks from the state by every outcome; a person's verb CancelOrder leads from PENDING and CONFIRMED to CANCELLING. */
+/* Walks from the state by every outcome; a person's verb CancelOrder leads from PENDING and CONFIRMED to CANCELLING,
+ * and ActivateImport from DRAFT to PENDING. */
 static void reach(enum order_state state, bool *reached)
 {
     if (reached[state])
         return;
     reached[state] = true;
+    if (state == DRAFT)
+        reach(PENDING, reached);
     for (enum order_outcome o = 0; o < ORDER_OUTCOMES; o++)
         reach(machine_transition(state, o)->becomes, reached);
 }
@@ -160,6 +163,16 @@ START_TEST(from_every_state_an_end_can_be_reached)
         reach(s, reached);
         ck_assert(reached[REJECTED] || reached[CANCELLED] || reached[COMPLETED]);
     }
+}
+END_TEST
+
+START_TEST(nothing_happens_to_a_draft)
+{
+    for (enum order_outcome o = 0; o < ORDER_OUTCOMES; o++) {
+        ck_assert_int_eq(machine_transition(DRAFT, o)->becomes, DRAFT);
+        ck_assert_int_eq(machine_transition(DRAFT, o)->action, NOTHING);
+    }
+    ck_assert(!machine_final(DRAFT));
 }
 END_TEST
 
@@ -206,5 +219,5 @@ END_TEST
 
 SUITE("machine", 10, every_pair_is_as_it_was_written_independently, every_step_is_as_it_was_written_independently,
       what_is_granted_too_late_is_undone, what_has_ended_stays_ended, from_every_state_an_end_can_be_reached,
-      an_order_that_fails_never_leaves_without_undoing, do_and_undo_of_a_step_end_alike_in_both_orders,
-      names_are_there_for_all)
+      nothing_happens_to_a_draft, an_order_that_fails_never_leaves_without_undoing,
+      do_and_undo_of_a_step_end_alike_in_both_orders, names_are_there_for_all)

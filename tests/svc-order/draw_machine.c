@@ -49,6 +49,11 @@ static void draw_verbs(enum order_state from)
 static void draw_diagram(void)
 {
     printf("stateDiagram-v2\n    [*] --> %s : PlaceOrder / reserve\n", machine_state_name(PENDING));
+    printf("    [*] --> %s : ImportOrders, carried out elsewhere\n", machine_state_name(COMPLETED));
+    printf("    [*] --> %s : ImportOrders, staged\n", machine_state_name(DRAFT));
+    printf("    %s --> %s : ActivateImport / reserve\n", machine_state_name(DRAFT), machine_state_name(PENDING));
+    printf("    %s --> %s : ActivateImport\n", machine_state_name(DRAFT), machine_state_name(COMPLETED));
+    printf("    %s --> [*] : DiscardImport\n", machine_state_name(DRAFT));
     for (enum order_state from = PENDING; from < PENDING + ORDER_STATES; from++) {
         for (enum order_state to = PENDING; to < PENDING + ORDER_STATES; to++)
             for (enum order_action action = NOTHING; action <= FREE_REST; action++)
