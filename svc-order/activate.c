@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define STEP_DRAFTS 50
-#define STEP_LINES  2000
+#define STEP_LINES  400 /* some milliseconds */
 
 /* How many of the rows, whose last column says how many lines each has, are one step: one at least. */
 static size_t step_length(const struct rows *rows)
@@ -54,12 +54,13 @@ static int release_drafts(struct txn *txn, const struct rows *rows, size_t n)
         values[i * COLUMNS + 1] = I(txn->now_us);
         values[i * COLUMNS + 2] = I(txn->now_us + PENDING_PATIENCE_US);
     }
-    return txn_post_many(txn,
-                         "WITH begun (order_id, now_us, stuck_us) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS BIGINT), "
-                         "CAST($3 AS BIGINT))) UPDATE sales_order SET draft = 0, update_time_us = begun.now_us, "
-                         "stuck_time_us = CASE WHEN elsewhere = 1 THEN 0 ELSE begun.stuck_us END FROM begun "
-                         "WHERE sales_order.order_id = begun.order_id",
-                         n, COLUMNS, values);
+    return txn_post_many(
+        txn,
+        "WITH begun (order_id, now_us, stuck_us) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS BIGINT), "
+        "CAST($3 AS BIGINT))) UPDATE sales_order SET draft = 0, version = 1, update_time_us = begun.now_us, "
+        "stuck_time_us = CASE WHEN elsewhere = 1 THEN 0 ELSE begun.stuck_us END FROM begun "
+        "WHERE sales_order.order_id = begun.order_id",
+        n, COLUMNS, values);
 }
 
 /* The rows are orders by their ids; those of their lines come by them, too. */

@@ -2,8 +2,6 @@
  * refers to, if that holds, and else a credit with the reason why. Everything is checked before anything is written. */
 #include "svc-order/credit.h"
 
-#include "mesh/base/id.h"
-
 #include <errno.h>
 #include <string.h>
 
@@ -221,6 +219,8 @@ static int run(struct crediting *c)
         check_lines, check_external_id, judge, write_head, write_lines, hold, begin,
     };
     int r = entry_check(c->call, c->txn, c->req, &c->head);
+    if (r == 0)
+        r = entry_id(c->txn, c->req, &c->head, "crd", c->credit_id);
     for (size_t i = 0; r == 0 && i < sizeof(parts) / sizeof(parts[0]); i++)
         r = parts[i](c);
     return r;
@@ -230,7 +230,6 @@ int credit_issue(struct rpc_call *call, struct txn *txn, const NewOrder *entry, 
                  struct issued_credit *ret_issued)
 {
     struct crediting c = { .call = call, .txn = txn, .req = entry, .import_id = import_id };
-    id_make(store_port(txn->store), "crd", c.credit_id);
     int r = run(&c);
     const char *credit_id = r == 0 ? c.credit_id : c.known_id;
     *ret_issued = c.issued;

@@ -55,6 +55,13 @@ int entry_check(struct rpc_call *call, struct txn *txn, const NewOrder *entry, s
     return 0;
 }
 
+int entry_id(const struct txn *txn, const NewOrder *entry, const struct entry_head *head, const char *prefix,
+             char ret_id[ID_MAX])
+{
+    const char *number = arena_printf(txn->arena, "%s\n%s\n%s", prefix, entry->channel, entry->external_id);
+    return number ? id_derive(prefix, head->time_us, number, ret_id) : -ENOMEM;
+}
+
 const char *entry_field(struct rpc_call *call, const char *list, size_t i, const char *name)
 {
     const char *path = arena_printf(rpc_arena(call), "%s[%zu].%s", list, i, name);
@@ -91,8 +98,9 @@ int entry_add(struct rpc_call *call, const char *list, size_t i, int64_t unit_mi
               int64_t *total_minor)
 {
     int64_t line_minor;
-    if (money_multiply(unit_minor, quantity, &line_minor) < 0 || money_add(*total_minor, line_minor, total_minor) < 0)
+    if (money_multiply(unit_minor, quantity, &line_minor) < 0 || money_add(*total_minor, line_minor, total_minor) < 0 ||
+        *total_minor > TOTAL_MAX)
         return rpc_fail_field(call, entry_field(call, list, i, "quantity"), "AMOUNT_OVERFLOW",
-                              "the amount does not fit in 64 bits");
+                              "the amount is more than %lld minor units", (long long)TOTAL_MAX);
     return 0;
 }

@@ -1,12 +1,15 @@
 /* svc-order inside: what its files give each other. */
 #pragma once
 
+#include "mesh/base/id.h"
 #include "mesh/service.h"
 #include "svc-order/api.h"
 #include "svc-order/machine.h"
 
 extern const struct service_spec order_service;
 extern const struct migration order_migrations[];
+
+#define TOTAL_MAX 1000000000000000 /* minor units of one order: more is not taken by svc-payment's books */
 
 /* Who may see what happens to an order: its owner and who works on it. */
 #define AUDIENCE_ORDER \
@@ -47,6 +50,10 @@ struct entry_head {
     int64_t time_us;         /* when it was placed, or issued */
 };
 int entry_check(struct rpc_call *call, struct txn *txn, const NewOrder *entry, struct entry_head *ret_head);
+/* Of what was done elsewhere: a function of its number and time, so that a store that was put back from a backup tells
+ * stock and books of the same document when it is sent again. 0 or -ENOMEM. */
+int entry_id(const struct txn *txn, const NewOrder *entry, const struct entry_head *head, const char *prefix,
+             char ret_id[ID_MAX]);
 bool entry_from_erp(struct rpc_call *call);
 /* The price that an item names. */
 int entry_price(struct rpc_call *call, const NewOrder *entry, const char *list, size_t i, const Money *named,
@@ -141,9 +148,8 @@ int order_read(struct txn *txn, const char *order_id, const char *owner, Order *
 
 /* --- snapshot.c: see struct snapshot_kind --- */
 
-int placed_snapshot(struct txn *txn, const char *after, size_t max, struct event *ret_events, const char **ret_keys);
+int came_snapshot(struct txn *txn, const char *after, size_t max, struct event *ret_events, const char **ret_keys);
 int changed_snapshot(struct txn *txn, const char *after, size_t max, struct event *ret_events, const char **ret_keys);
-int imported_snapshot(struct txn *txn, const char *after, size_t max, struct event *ret_events, const char **ret_keys);
 int credits_snapshot(struct txn *txn, const char *after, size_t max, struct event *ret_events, const char **ret_keys);
 
 /* --- saga.c (life.h has the rest) --- */

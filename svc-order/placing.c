@@ -34,14 +34,15 @@ static int check_external_id(struct placing *p)
         return 0;
     struct rows rows;
     int r = txn_query(p->txn, &rows,
-                      "SELECT order_id, customer_id FROM sales_order "
+                      "SELECT order_id, customer_id, draft FROM sales_order "
                       "WHERE channel = $1 AND external_id = $2 AND external_id <> ''",
                       T(p->req->channel), T(p->req->external_id));
     if (r < 0 || rows.n == 0)
         return r;
     r = rpc_fail(p->call, RPC_ALREADY_EXISTS, "ORDER_EXISTS", "this channel has given the number to another order");
     rpc_error_meta(p->call, "external_id", p->req->external_id);
-    if (owner[0] == '\0' || strcmp(owner, row_text(&rows, 0, 1)) == 0) {
+    bool his = strcmp(owner, row_text(&rows, 0, 1)) == 0 && row_int(&rows, 0, 2) == 0;
+    if (owner[0] == '\0' || his) {
         p->known_id = row_text(&rows, 0, 0);
         rpc_error_meta(p->call, "order_id", row_text(&rows, 0, 0));
         rpc_error_resource(p->call, "order", row_text(&rows, 0, 0));
@@ -152,9 +153,9 @@ static int write_head(struct placing *p)
         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $5, $16, $17, $18, $19, $20)",
         T(p->order_id), T(p->head.customer_id), I(elsewhere ? COMPLETED : PENDING), T(req->currency_code),
         I(p->total_minor), I(req->n_lines), T(req->channel), T(req->external_id), T(rpc_caller(p->call)->subject),
-        I(p->head.time_us), I(p->txn->now_us), I(1), T(""), I(first_payment_state(p)), T(req->payment_token),
-        I(elsewhere || draft ? 0 : p->txn->now_us + PENDING_PATIENCE_US), I(first_fulfillment_state(p)), I(elsewhere),
-        T(p->import_id), I(draft));
+        I(p->head.time_us), I(p->txn->now_us), I(draft ? 0 : 1), T(""), I(first_payment_state(p)),
+        T(req->payment_token), I(elsewhere || draft ? 0 : p->txn->now_us + PENDING_PATIENCE_US),
+        I(first_fulfillment_state(p)), I(elsewhere), T(p->import_id), I(draft));
 }
 
 static int write_lines(struct placing *p)
@@ -252,7 +253,9 @@ int order_place(struct rpc_call *call, struct txn *txn, const NewOrder *order, c
 {
     struct placing p = { .call = call, .txn = txn, .req = order, .import_id = import_id };
     int r = check(&p);
-    if (r == 0)
+    if (r == 0 && order->fulfilled)
+        r = entry_id(txn, order, &p.head, "ord", p.order_id);
+    else if (r == 0)
         id_make(store_port(txn->store), "ord", p.order_id);
     if (r == 0)
         r = write(&p);

@@ -92,21 +92,54 @@ static const struct sale *sale_of(const struct refunds *f, const char *order_id,
     return sale;
 }
 
+static const struct sale *find_sale(const struct refunds *f, const char *external_id)
+{
+    const struct sale wanted = { .external_id = (char *)external_id };
+    return f->n_sales ? bsearch(&wanted, f->sales, f->n_sales, sizeof(wanted), compare_sales) : NULL;
+}
+
+/* Each SKU of each order once, as statement values: what else the orders have is not read. */
+static int wanted_solds(const struct refunds *f, struct value **ret_values, size_t *ret_n)
+{
+    const NewOrder *entry = f->entry;
+    struct sold *wanted = arena_alloc(f->txn->arena, entry->n_cancelled * sizeof(*wanted));
+    struct value *values = arena_alloc(f->txn->arena, 2 * entry->n_cancelled * sizeof(*values));
+    size_t n = 0, kept = 0;
+    if (!wanted || !values)
+        return -ENOMEM;
+    for (size_t i = 0; i < entry->n_cancelled; i++) {
+        const CancelledLine *line = entry->cancelled[i];
+        const struct sale *sale = line->external_id[0] ? find_sale(f, line->external_id) : NULL;
+        if (sale)
+            wanted[n++] = (struct sold){ .sale = sale, .sku = line->sku };
+    }
+    qsort(wanted, n, sizeof(*wanted), compare_solds);
+    for (size_t i = 0; i < n; i++) {
+        if (i && compare_solds(&wanted[i - 1], &wanted[i]) == 0)
+            continue;
+        values[2 * kept] = T(wanted[i].sale->order_id);
+        values[2 * kept++ + 1] = T(wanted[i].sku);
+    }
+    *ret_values = values;
+    *ret_n = kept;
+    return 0;
+}
+
 static int read_solds(struct refunds *f)
 {
-    struct value *ids = arena_alloc(f->txn->arena, (f->n_sales + 1) * sizeof(*ids));
+    struct value *wanted = NULL;
     struct rows rows;
-    if (!ids)
-        return -ENOMEM;
-    for (size_t i = 0; i < f->n_sales; i++)
-        ids[i] = T(f->sales[i].order_id);
-    int r = txn_query_many(
+    size_t n = 0;
+    int r = wanted_solds(f, &wanted, &n);
+    if (r < 0 || n == 0)
+        return r;
+    r = txn_query_many(
         f->txn, &rows,
-        "WITH wanted (order_id) AS (VALUES (CAST($1 AS TEXT))) "
+        "WITH wanted (order_id, sku) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS TEXT))) "
         "SELECT l.order_id, l.sku, l.title, l.place, l.unit_minor, l.shipped - l.returned - l.held, l.stocked "
-        "FROM wanted JOIN order_line l ON l.order_id = wanted.order_id WHERE l.shipped > l.returned + l.held "
-        "ORDER BY l.order_id",
-        f->n_sales, 1, ids);
+        "FROM wanted JOIN order_line l ON l.order_id = wanted.order_id AND l.sku = wanted.sku "
+        "WHERE l.shipped > l.returned + l.held ORDER BY l.order_id",
+        n, 2, wanted);
     f->solds = r == 0 ? arena_alloc(f->txn->arena, (rows.n + 1) * sizeof(*f->solds)) : NULL;
     if (!f->solds)
         return r < 0 ? r : -ENOMEM;
@@ -155,8 +188,7 @@ static struct refund find_solds(const struct refunds *f, const struct sale *sale
 const char *refund_find(const struct refunds *f, const CancelledLine *line, int64_t unit_minor,
                         struct refund *ret_refund)
 {
-    const struct sale wanted = { .external_id = line->external_id };
-    const struct sale *sale = f->n_sales ? bsearch(&wanted, f->sales, f->n_sales, sizeof(wanted), compare_sales) : NULL;
+    const struct sale *sale = find_sale(f, line->external_id);
     int64_t left = 0, dear = 0;
     if (!sale)
         return "ORDER_UNKNOWN";

@@ -26,7 +26,10 @@ static const struct rpc_service order_rpc = {
 static const struct rpc_service *const serves[] = { &order_rpc, NULL };
 
 static const struct snapshot_kind snapshots[] = {
-    { placed_snapshot }, { changed_snapshot }, { imported_snapshot }, { credits_snapshot }, {},
+    { came_snapshot },
+    { changed_snapshot },
+    { credits_snapshot },
+    {},
 };
 
 const struct service_spec order_service = {

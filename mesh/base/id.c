@@ -3,6 +3,8 @@
 #include "mesh/port.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <openssl/evp.h>
 #include <string.h>
 
 #define ULID_CHARS  26
@@ -13,14 +15,10 @@
 
 static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
 
-void id_make(struct port *port, const char *prefix, char ret_id[ID_MAX])
+static void write_id(const char *prefix, uint64_t ms, const uint8_t chance[CHANCE_SIZE], char ret_id[ID_MAX])
 {
     size_t len = strlen(prefix);
     assert(len <= PREFIX_MAX);
-
-    uint8_t chance[CHANCE_SIZE];
-    port->random(port, chance, sizeof(chance));
-    uint64_t ms = (uint64_t)(port->wall_us(port) / 1000);
 
     memcpy(ret_id, prefix, len);
     char *at = ret_id + len;
@@ -35,6 +33,22 @@ void id_make(struct port *port, const char *prefix, char ret_id[ID_MAX])
             *at++ = digits[bits >> (5 * i) & 31];
     }
     *at = '\0';
+}
+
+void id_make(struct port *port, const char *prefix, char ret_id[ID_MAX])
+{
+    uint8_t chance[CHANCE_SIZE];
+    port->random(port, chance, sizeof(chance));
+    write_id(prefix, (uint64_t)(port->wall_us(port) / 1000), chance, ret_id);
+}
+
+int id_derive(const char *prefix, int64_t time_us, const char *text, char ret_id[ID_MAX])
+{
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    if (EVP_Digest(text, strlen(text), digest, NULL, EVP_sha256(), NULL) != 1)
+        return -ENOMEM;
+    write_id(prefix, (uint64_t)(time_us / 1000), digest, ret_id);
+    return 0;
 }
 
 static int digit_of(char c)

@@ -50,6 +50,18 @@ START_TEST(ids_of_one_moment_differ)
 }
 END_TEST
 
+START_TEST(an_id_that_is_derived_is_the_same_again)
+{
+    char a[ID_MAX], b[ID_MAX], c[ID_MAX];
+    ck_assert_int_eq(id_derive("ord", 1645557742000000, "erp\n1", a), 0);
+    ck_assert_int_eq(id_derive("ord", 1645557742000000, "erp\n1", b), 0);
+    ck_assert_int_eq(id_derive("ord", 1645557742000000, "erp\n2", c), 0);
+    ck_assert_str_eq(a, b);
+    ck_assert_str_ne(a, c);
+    ck_assert_int_eq(id_time_ms(a), 1645557742000);
+}
+END_TEST
+
 START_TEST(a_uuid_has_a_time_only_in_version_7)
 {
     ck_assert_int_eq(id_time_ms("017F22E2-79B0-7CC3-98C4-DC0C0C07398F"), 1645557742000);
@@ -76,5 +88,5 @@ START_TEST(other_texts_hold_no_time)
 END_TEST
 
 SUITE("id", 10, an_id_is_its_prefix_and_a_ulid, the_ulid_of_the_specification_has_its_time,
-      later_ids_sort_behind_earlier_ones, ids_of_one_moment_differ, a_uuid_has_a_time_only_in_version_7,
-      other_texts_hold_no_time)
+      later_ids_sort_behind_earlier_ones, ids_of_one_moment_differ, an_id_that_is_derived_is_the_same_again,
+      a_uuid_has_a_time_only_in_version_7, other_texts_hold_no_time)

@@ -86,6 +86,50 @@ START_TEST(what_the_stock_knows_nothing_of_is_sold_all_the_same)
 }
 END_TEST
 
+/* As after a restore of svc-order alone. */
+START_TEST(what_we_have_forgotten_and_is_sent_again_is_moved_and_booked_once)
+{
+    const char *ids[2][2];
+    open_shop();
+    for (int i = 0; i < 2; i++) {
+        ImportOrdersRequest *req = chunk();
+        sold(entry(req, "1"), "CUP", 2, 4);
+        back(entry(req, "C1"), "CUP", 1, 4, "1", "BROKEN");
+        const ImportOrdersResponse *ret = import(req);
+        ids[i][0] = ck_taken(ret, 0)->order_id;
+        ids[i][1] = ret->results[1]->credit_id;
+        shop_settle(&s);
+        WRITE(&s, s.order, "DELETE FROM credit_line");
+        WRITE(&s, s.order, "DELETE FROM credit");
+        WRITE(&s, s.order, "DELETE FROM order_line");
+        WRITE(&s, s.order, "DELETE FROM order_address");
+        WRITE(&s, s.order, "DELETE FROM sales_order");
+    }
+    ck_assert_str_eq(ids[0][0], ids[1][0]);
+    ck_assert_str_eq(ids[0][1], ids[1][1]);
+    ck_assert_int_eq(NUMBER(&s, s.inventory, "SELECT SUM(on_hand) FROM stock WHERE sku = 'CUP'"), 4);
+    ck_assert_int_eq(NUMBER(&s, s.payment, "SELECT COUNT(*) FROM ledger_entry"), 2);
+    ck_assert_int_eq(NUMBER(&s, s.order, "SELECT COUNT(*) FROM dead_letter"), 0);
+    shop_close(&s);
+}
+END_TEST
+
+START_TEST(what_the_books_cannot_hold_is_not_taken)
+{
+    open_shop();
+    ImportOrdersRequest *req = chunk();
+    sold(entry(req, "1"), "CUP", 1, 10000000000000);
+    sold(entry(req, "2"), "CUP", 1, 10000000000001);
+    const ImportOrdersResponse *ret = import(req);
+    ck_taken(ret, 0);
+    ck_entry_refused(ret, 1, "AMOUNT_OVERFLOW", "lines[0].quantity");
+    shop_settle(&s);
+    ck_assert_int_eq(NUMBER(&s, s.payment, "SELECT COUNT(*) FROM ledger_entry"), 1);
+    ck_assert_int_eq(NUMBER(&s, s.order, "SELECT COUNT(*) FROM dead_letter"), 0);
+    shop_close(&s);
+}
+END_TEST
+
 START_TEST(only_an_erp_says_what_was_done_elsewhere)
 {
     open_shop();
@@ -628,6 +672,7 @@ END_TEST
 
 SUITE("elsewhere", 120, an_order_that_was_carried_out_elsewhere_is_complete_as_it_comes, what_has_no_goods_moves_none,
       a_chunk_as_large_as_they_come_is_one_unit, what_the_stock_knows_nothing_of_is_sold_all_the_same,
+      what_we_have_forgotten_and_is_sent_again_is_moved_and_booked_once, what_the_books_cannot_hold_is_not_taken,
       only_an_erp_says_what_was_done_elsewhere, an_entry_is_one_thing_and_is_not_paid_here,
       what_comes_back_of_an_order_is_a_refund_of_it, an_order_of_which_all_is_given_back_is_refunded,
       what_does_not_hold_is_a_credit_and_says_why, of_two_credits_for_the_last_one_left_the_first_gets_it,

@@ -163,6 +163,7 @@ START_TEST(a_draft_waits_for_its_import_and_knows_no_verb)
     ck_refused(ask(&s, &anna, "ExplainOrder", &explain), RPC_NOT_FOUND, "ORDER_NOT_FOUND", "");
     const OrderExplanation *told = get(&s, &staff, "ExplainOrder", &explain);
     ck_assert_int_eq(told->state, OMS__ORDER__V1__ORDER__STATE__DRAFT);
+    ck_assert_int_eq(NUMBER(&s, s.order, "SELECT SUM(version) FROM sales_order"), 0);
     ck_assert_str_eq(told->waits_for, "its import is to be activated");
     ck_assert_uint_eq(told->n_legal, 0);
     shop_close(&s);
