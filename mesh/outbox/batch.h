@@ -44,15 +44,19 @@ struct destination {
     struct parcel *ready, **ready_end;
     size_t n_ready, n_unknown;
     unsigned in_flight;
-    bool dirty;                /* the table may hold rows that no scan has seen */
+    bool dirty;                /* a scan may have passed over rows: the next one begins at the start */
+    bool news;                 /* rows may have come, or come due, behind what scans have seen */
     bool held_back;            /* a scan has passed over a row, as another of its queue was here */
     bool dropped;              /* rows that a scan had seen were forgotten, as the circuit is open */
     bool missed;               /* it was said that nobody knows where it is */
     int64_t sweep_us;          /* monotonic: the next page while the circuit is open */
     bool scanning;             /* a scan is under way; it goes on after place */
+    bool whole;                /* it began at the start */
     struct letter_place place; /* its key is owned */
+    int64_t horizon_us;        /* of the scan: the last commit that it was sure to see */
+    int64_t seen_us;           /* wall clock: what is due by then has been seen, unless dirty */
     int64_t next_due_us;       /* wall clock: when a row not yet due will be; INT64_MAX: none */
-    struct metric *delivered, *failed, *open, *unknown;
+    struct metric *read, *delivered, *failed, *open, *unknown;
 };
 
 enum verdict { VERDICT_OUTCOME, VERDICT_RETRY, VERDICT_SKIP, VERDICT_PARK };
@@ -116,8 +120,9 @@ struct relay {
     struct batch *batches;
     struct timer wake;
     struct task nudge;
-    atomic_bool nudged;
-    int64_t clock_gap_us; /* wall minus monotonic, as it was last */
+    atomic_bool nudged, set_back; /* set back: a commit was not later than the one before */
+    _Atomic int64_t committed_us; /* when the last commit was that touched the outbox; by the clock of its units */
+    int64_t clock_gap_us;         /* wall minus monotonic, as it was last */
 
     struct {
         struct unit unit;
@@ -131,6 +136,7 @@ struct relay {
         bool recall;      /* bring back what waits for a time that a clock invented */
         struct lease_hold hold;
         int result;
+        int64_t now_us;      /* of its snapshot */
         struct parcel *gone; /* settled while it ran */
     } claim;
 
@@ -144,8 +150,10 @@ void relay_turn(struct relay *relay);
 uint32_t relay_chance(struct relay *relay);
 
 /* claim.c */
-void claim_start(struct relay *relay);      /* if anything is wanted and none is running */
-void claim_everything(struct relay *relay); /* makes everything wanted */
+void claim_start(struct relay *relay);            /* if anything is wanted and none is running */
+bool claim_pending(const struct destination *to); /* it may have rows that are to be claimed */
+void claim_news(struct relay *relay);             /* makes wanted what has come since */
+void claim_everything(struct relay *relay);       /* and what may have been passed over */
 void parcel_gone(struct destination *to, struct parcel *parcel);
 void parcels_drop_ready(struct destination *to);
 void parcel_put_back(struct destination *to, struct parcel *parcel);

@@ -1,4 +1,9 @@
-/* Claiming: pages of due heads, read on a snapshot and made parcels, each row once. */
+/* Claiming: pages of due heads, read on a snapshot and made parcels, each row once.
+ *
+ * A scan reads what is due, page by page as there is room for it, and the next one begins where it ended: nothing is
+ * made due before the time of the transaction that makes it so (queue.h), and no other process writes here. It ends at
+ * the last commit that was told before it began, as a later one may have been under way. Only when the clock was set
+ * back, a row passed over or a parcel forgotten, the next one begins at the start. */
 #include "mesh/base/say.h"
 #include "mesh/outbox/batch.h"
 
@@ -95,6 +100,8 @@ static struct destination *make_destination(struct relay *relay, const char *nam
     to->name = copy;
     to->ready_end = &to->ready;
     to->next_due_us = INT64_MAX;
+    to->whole = true;
+    to->read = metric_make(METRIC_COUNTER, "mesh_outbox_read_total", "Rows read to be sent.", labels);
     to->delivered =
         metric_make(METRIC_COUNTER, "mesh_outbox_delivered_total", "Commands delivered, timers fired.", labels);
     to->failed = metric_make(METRIC_COUNTER, "mesh_outbox_failed_total", "Attempts that will be repeated.", labels);
@@ -164,6 +171,7 @@ static bool accept_letter(struct destination *to, const struct letter *letter)
         return false;
     if (!known_kind(to->relay, parcel)) {
         to->n_unknown++;
+        to->dirty |= !to->whole; /* to count them all */
         free(parcel);
         return true;
     }
@@ -177,23 +185,46 @@ static bool accept_letter(struct destination *to, const struct letter *letter)
     return true;
 }
 
-/* A full page is followed by another one, once there is room; the last one ends the scan. */
-static void accept_page(struct destination *to, const struct claim_answer *answer)
+static void set_place(struct destination *to, const struct letter_place *place)
 {
-    size_t n = 0;
-    while (n < (size_t)answer->n && accept_letter(to, &answer->letters[n]))
-        n++;
+    char *key = place->key ? strdup(place->key) : NULL;
     free((char *)to->place.key);
-    to->place = (struct letter_place){ 0 };
-    to->scanning = n == CLAIM_MAX;
-    to->dirty |= n < (size_t)answer->n;
-    if (to->scanning) {
-        const struct letter *last = &answer->letters[n - 1];
-        to->place = (struct letter_place){ last->next_us, last->n, strdup(last->key) };
-        return;
-    }
-    metric_set(to->unknown, (int64_t)to->n_unknown);
-    to->n_unknown = 0;
+    to->place = *place;
+    to->place.key = key;
+}
+
+static void begin_scan(struct destination *to)
+{
+    to->horizon_us = atomic_load(&to->relay->committed_us);
+    to->whole = to->dirty;
+    if (to->whole)
+        to->n_unknown = 0;
+    set_place(to, &(struct letter_place){ .next_us = to->whole ? 0 : to->seen_us + 1 });
+    to->dirty = to->news = false;
+}
+
+static void end_scan(struct destination *to)
+{
+    int64_t now_us = to->relay->claim.now_us;
+    to->scanning = false;
+    to->seen_us = to->horizon_us < now_us ? to->horizon_us : now_us;
+    if (to->whole)
+        metric_set(to->unknown, (int64_t)to->n_unknown);
+}
+
+/* A full page is followed by another one, once there is room; the last one ends the scan. */
+static void accept_page(struct destination *to, const struct letter *letters, size_t n)
+{
+    size_t accepted = 0;
+    metric_add(to->read, (int64_t)n);
+    while (accepted < n && accept_letter(to, &letters[accepted]))
+        accepted++;
+    to->dirty |= accepted < n;
+    to->scanning = accepted == CLAIM_MAX;
+    if (!to->scanning)
+        return end_scan(to);
+    const struct letter *last = &letters[n - 1];
+    set_place(to, &(struct letter_place){ last->next_us, last->n, last->key });
 }
 
 static int recall(struct txn *txn)
@@ -216,6 +247,7 @@ static int run_claim(struct txn *txn, void *arg)
     struct relay *relay = arg;
     int r = 0;
     relay->claim.n_answers = 0;
+    relay->claim.now_us = txn->now_us;
     if (relay->claim.recall && ((r = lease_guard(txn, &relay->claim.hold)) < 0 || (r = recall(txn)) < 0))
         return r;
 
@@ -241,20 +273,27 @@ static void claim_done(struct unit *unit, int result)
     relay->port->post(relay->port, LANE_LOOP, &relay->claim.task);
 }
 
+static const struct claim_answer *find_answer(const struct relay *relay, const char *name)
+{
+    static const struct claim_answer nothing = { .next_due_us = INT64_MAX };
+    for (size_t i = 0; i < relay->claim.n_answers; i++)
+        if (strcmp(relay->claim.answers[i].name, name) == 0)
+            return &relay->claim.answers[i];
+    return &nothing;
+}
+
 static void apply_answers(struct relay *relay)
 {
-    for (size_t i = 0; i < relay->n_destinations; i++)
-        relay->destinations[i]->next_due_us = INT64_MAX;
-    for (size_t i = 0; i < relay->claim.n_answers; i++) {
-        const struct claim_answer *answer = &relay->claim.answers[i];
-        struct destination *to = find_destination(relay, answer->name);
-        if (!to && relay->n_destinations < DESTINATIONS_MAX)
-            to = make_destination(relay, answer->name);
-        if (!to)
-            continue;
+    for (size_t i = 0; i < relay->claim.n_answers && relay->n_destinations < DESTINATIONS_MAX; i++)
+        if (!find_destination(relay, relay->claim.answers[i].name))
+            make_destination(relay, relay->claim.answers[i].name);
+    for (size_t i = 0; i < relay->n_destinations; i++) {
+        struct destination *to = relay->destinations[i];
+        const struct claim_ask *ask = find_ask(relay, to->name);
+        const struct claim_answer *answer = find_answer(relay, to->name);
         to->next_due_us = answer->next_due_us;
-        if (answer->n >= 0)
-            accept_page(to, answer);
+        if (!ask || ask->page)
+            accept_page(to, answer->letters, answer->n > 0 ? (size_t)answer->n : 0);
     }
 }
 
@@ -265,11 +304,23 @@ static void claim_failed(struct relay *relay)
     relay->claim.after_us = relay->port->mono_us(relay->port) + STORE_PAUSE_US;
 }
 
+void claim_news(struct relay *relay)
+{
+    relay->claim.wanted = true;
+    for (size_t i = 0; i < relay->n_destinations; i++)
+        relay->destinations[i]->news = true;
+}
+
 void claim_everything(struct relay *relay)
 {
     relay->claim.wanted = true;
     for (size_t i = 0; i < relay->n_destinations; i++)
         relay->destinations[i]->dirty = true;
+}
+
+bool claim_pending(const struct destination *to)
+{
+    return to->scanning || to->dirty || to->news;
 }
 
 static void claim_end(struct task *task)
@@ -302,12 +353,12 @@ void claim_start(struct relay *relay)
     for (size_t i = 0; i < relay->n_destinations; i++) {
         struct destination *to = relay->destinations[i];
         bool open = !circuit_closed(&to->circuit);
-        bool page = (to->dirty || to->scanning) && to->n_ready < READY_LOW && !(open && mono < to->sweep_us);
+        bool page = claim_pending(to) && to->n_ready < READY_LOW && !(open && mono < to->sweep_us);
         wanted |= page;
         if (page && open)
             to->sweep_us = mono + SWEEP_US;
         if (page && !to->scanning)
-            to->dirty = false;
+            begin_scan(to);
         relay->claim.asks[relay->claim.n_asks++] =
             (struct claim_ask){ .name = to->name, .page = page, .place = to->place };
     }

@@ -91,8 +91,8 @@ int deadletter_discard(struct txn *txn, const struct deadletter *dead, const cha
                      T(dead->letter.id), I(txn->now_us), T(reason));
     if (r < 0 || !dead->parked)
         return r;
-    r = letter_take(txn, &dead->letter);
-    return r < 0 ? r : 0;
+    const struct letter *letter = &dead->letter;
+    return letters_take(txn, &letter, 1, &(bool){ false });
 }
 
 int64_t deadletter_prune(struct txn *txn, int64_t max_age_us, size_t n)

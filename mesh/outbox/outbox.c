@@ -50,8 +50,14 @@ const struct migration outbox_migrations[] = {
       "  discarded_us {int} NOT NULL,\n"
       "  discard_reason {text} NOT NULL\n"
       ") {clustered};\n" },
+    { 2, "whether any stand behind", "CREATE INDEX outbox_behind ON outbox (destination) WHERE state = 1;\n" },
     {}
 };
+
+static int64_t not_before(const struct txn *txn, int64_t due_us)
+{
+    return due_us > txn->now_us ? due_us : txn->now_us;
+}
 
 /* Gives a letter what it has of its own. */
 static int make(struct txn *txn, const char *prefix, const struct trace *trace, struct letter *letter)
@@ -113,14 +119,15 @@ static int find_firsts(struct txn *txn, const struct letter *letters, size_t n, 
 /* Numbers need not be without gaps, only in order: each is as far behind its queue's last as it stands here. */
 int letters_add(struct txn *txn, const struct letter *letters, size_t n)
 {
-    enum { COLUMNS = 10 };
+    enum { COLUMNS = 11 };
     struct value *values = arena_alloc(txn->arena, n * COLUMNS * sizeof(*values));
     bool *first = arena_alloc(txn->arena, n * sizeof(*first));
     int r = values && first ? find_firsts(txn, letters, n, first) : -ENOMEM;
     for (size_t i = 0; r == 0 && i < n; i++) {
         const struct letter *l = &letters[i];
-        const struct value row[COLUMNS] = { T(l->destination), T(l->key),     I((int64_t)i + 1), T(l->id),
-                                            T(l->method),      B(l->request), T(l->trace),       I(l->due_us),
+        const struct value row[COLUMNS] = { T(l->destination), T(l->key),    I((int64_t)i + 1),
+                                            T(l->id),          T(l->method), B(l->request),
+                                            T(l->trace),       I(l->due_us), I(not_before(txn, l->due_us)),
                                             I(l->created_us),  I(first[i]) };
         memcpy(values + i * COLUMNS, row, sizeof(row));
     }
@@ -131,8 +138,8 @@ int letters_add(struct txn *txn, const struct letter *letters, size_t n)
         txn,
         "INSERT INTO outbox (destination, key, n, id, method, request, trace, due_us, next_us, created_us, attempts,"
         " state, last_code, last_reason) VALUES ($1, $2, CAST($3 AS BIGINT) +"
-        " COALESCE((SELECT MAX(n) FROM outbox WHERE destination = $1 AND key = $2), 0), $4, $5, $6, $7, $8, $8, $9, 0,"
-        " CASE WHEN $1 <> '' AND (CAST($10 AS BIGINT) = 0"
+        " COALESCE((SELECT MAX(n) FROM outbox WHERE destination = $1 AND key = $2), 0), $4, $5, $6, $7, $8, $9, $10, 0,"
+        " CASE WHEN $1 <> '' AND (CAST($11 AS BIGINT) = 0"
         " OR EXISTS (SELECT 1 FROM outbox WHERE destination = $1 AND key = $2)) THEN 1 ELSE 0 END, 0, '')",
         n, COLUMNS, values);
 }
@@ -225,18 +232,41 @@ int letter_destination(struct txn *txn, const char *after, const char **ret_dest
     return 0;
 }
 
-int letter_take(struct txn *txn, const struct letter *letter)
+static int move_up(struct txn *txn, const struct letter *gone)
 {
-    int64_t taken = txn_exec(txn, "DELETE FROM outbox WHERE destination = $1 AND key = $2 AND n = $3 AND id = $4",
-                             T(letter->destination), T(letter->key), I(letter->n), T(letter->id));
-    if (taken <= 0 || letter->destination[0] == '\0')
-        return (int)taken;
+    return txn_post(txn,
+                    "UPDATE outbox SET state = 0, next_us = CASE WHEN next_us > $3 THEN next_us ELSE $3 END"
+                    " WHERE destination = $1 AND key = $2 AND state = 1"
+                    " AND n = (SELECT MIN(n) FROM outbox WHERE destination = $1 AND key = $2)",
+                    T(gone->destination), T(gone->key), I(txn->now_us));
+}
+
+/* Mostly there is none, and then one look is enough for all of them. */
+static int any_behind(struct txn *txn, const char *destination)
+{
+    struct rows rows;
+    int r = txn_query(txn, &rows, "SELECT 1 FROM outbox WHERE destination = $1 AND state = 1 LIMIT 1", T(destination));
+    return r < 0 ? r : rows.n > 0;
+}
+
+int letters_take(struct txn *txn, const struct letter *const *letters, size_t n, bool *ret_taken)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct letter *l = letters[i];
+        int64_t taken = txn_exec(txn, "DELETE FROM outbox WHERE destination = $1 AND key = $2 AND n = $3 AND id = $4",
+                                 T(l->destination), T(l->key), I(l->n), T(l->id));
+        if (taken < 0)
+            return (int)taken;
+        ret_taken[i] = taken > 0;
+    }
+    int r = n && letters[0]->destination[0] ? any_behind(txn, letters[0]->destination) : 0;
+    if (r <= 0)
+        return r;
     txn->touched |= TOUCHED_OUTBOX;
-    int r = txn_post(txn,
-                     "UPDATE outbox SET state = 0 WHERE destination = $1 AND key = $2 AND state = 1"
-                     " AND n = (SELECT MIN(n) FROM outbox WHERE destination = $1 AND key = $2)",
-                     T(letter->destination), T(letter->key));
-    return r < 0 ? r : 1;
+    for (size_t i = 0; i < n; i++)
+        if (ret_taken[i] && (r = move_up(txn, letters[i])) < 0)
+            return r;
+    return 0;
 }
 
 int letter_retry(struct txn *txn, const struct letter *letter, int64_t next_us, enum rpc_code code, const char *reason)
@@ -245,8 +275,8 @@ int letter_retry(struct txn *txn, const struct letter *letter, int64_t next_us, 
     return txn_post(txn,
                     "UPDATE outbox SET attempts = attempts + 1, next_us = $5, last_code = $6, last_reason = $7"
                     " WHERE destination = $1 AND key = $2 AND n = $3 AND id = $4",
-                    T(letter->destination), T(letter->key), I(letter->n), T(letter->id), I(next_us), I(code),
-                    T(reason));
+                    T(letter->destination), T(letter->key), I(letter->n), T(letter->id), I(not_before(txn, next_us)),
+                    I(code), T(reason));
 }
 
 int letter_park(struct txn *txn, const struct letter *letter, enum rpc_code code, const char *reason)

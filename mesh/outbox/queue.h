@@ -1,7 +1,10 @@
 /* The rows of the outbox as the relay and AdminService handle them, inside units.
  *
  * A queue is all rows of one (destination, key), numbered by n. Only its head is READY (or PARKED); the rest is BEHIND
- * and moves up when the head goes, in the same transaction. Timers (destination "") stand in no queue: all READY. */
+ * and moves up when the head goes, in the same transaction. Timers (destination "") stand in no queue: all READY.
+ *
+ * A row that is made READY, or is to be tried again, is not due before the transaction that makes it so: whoever has
+ * seen what was due at a transaction's time finds all that later ones make due behind it (claim.c). */
 #pragma once
 
 #include "mesh/outbox/outbox.h"
@@ -35,8 +38,9 @@ int letter_next_due(struct txn *txn, const char *destination, int64_t *ret_due_u
 /* The first destination after that one (NULL: of all) with ready rows; NULL: there is none. Timers are "". */
 int letter_destination(struct txn *txn, const char *after, const char **ret_destination);
 
-/* Takes the row out and lets the next of its queue move up. 1; 0: it is not there any more; or a negative errno. */
-int letter_take(struct txn *txn, const struct letter *letter);
+/* Takes the rows, all of one destination, out and lets the next of their queues move up; ret_taken: those that were
+ * still there. 0 or a negative errno. */
+int letters_take(struct txn *txn, const struct letter *const *letters, size_t n, bool *ret_taken);
 /* One attempt more; again at next_us. 0 also if it is not there any more. */
 int letter_retry(struct txn *txn, const struct letter *letter, int64_t next_us, enum rpc_code code, const char *reason);
 /* 1; 0: it is not there any more. */

@@ -67,7 +67,7 @@ static void set_wake(struct relay *relay)
         bool open = !circuit_closed(&to->circuit);
         if (open && to->ready && to->circuit.state == CIRCUIT_OPEN && to->circuit.probe_us - mono < wait)
             wait = to->circuit.probe_us - mono;
-        if (open && (to->scanning || to->dirty) && to->sweep_us - mono < wait)
+        if (open && claim_pending(to) && to->sweep_us - mono < wait)
             wait = to->sweep_us - mono;
         if (to->next_due_us != INT64_MAX && to->next_due_us - wall < wait)
             wait = to->next_due_us - wall;
@@ -86,7 +86,7 @@ void relay_turn(struct relay *relay)
     for (size_t i = 0; i < relay->n_destinations; i++) {
         struct destination *to = relay->destinations[i];
         if (to->next_due_us <= wall) {
-            to->dirty = true;
+            to->news = true;
             to->next_due_us = INT64_MAX;
         }
         send_what_may_go(to, mono);
@@ -105,12 +105,17 @@ static void nudged(struct task *task)
 {
     struct relay *relay = OF(task, struct relay, nudge);
     atomic_store(&relay->nudged, false);
-    claim_everything(relay);
+    if (atomic_exchange(&relay->set_back, false))
+        claim_everything(relay);
+    else
+        claim_news(relay);
     relay_turn(relay);
 }
 
-void relay_nudge(struct relay *relay)
+void relay_nudge(struct relay *relay, int64_t committed_us)
 {
+    if (committed_us <= atomic_exchange(&relay->committed_us, committed_us))
+        atomic_store(&relay->set_back, true);
     if (!atomic_exchange(&relay->nudged, true))
         relay->port->post(relay->port, LANE_LOOP, &relay->nudge);
 }
@@ -139,6 +144,7 @@ int relay_create(struct port *port, struct store *store, const struct deliverer 
     relay->timers = timers;
     relay->wake.fire = wake;
     relay->nudge.run = nudged;
+    atomic_init(&relay->committed_us, 0);
     relay->clock_gap_us = port->wall_us(port) - port->mono_us(port);
     snprintf(relay->lease.name, sizeof(relay->lease.name), "relay");
     relay->lease.changed = lease_changed;

@@ -12,8 +12,9 @@ struct relay;
 /* The tables end with a row without method / name; NULL: none. Its lease "relay" is added to leases. */
 int relay_create(struct port *port, struct store *store, const struct deliverer *deliverers,
                  const struct timer_row *timers, struct leases *leases, struct relay **ret_relay);
-/* There may be something new to claim. */
-void relay_nudge(struct relay *relay);
+/* There may be something new to claim: the outbox was touched by a commit whose units had that clock. The relay looks
+ * only for what is due later than the commits that it knows of, so that all have to be told; 0: for everything. */
+void relay_nudge(struct relay *relay, int64_t committed_us);
 /* What is in flight ends, nothing new begins; then stopped(arg). */
 void relay_stop(struct relay *relay, void (*stopped)(void *), void *arg);
 /* After relay_stop, or when no callback of port or store will come any more. Takes NULL. */

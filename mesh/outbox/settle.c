@@ -77,9 +77,6 @@ static int tell_outcome(struct txn *txn, const struct parcel *parcel, const stru
 
 static int settle_outcome(struct txn *txn, const struct parcel *parcel, const struct result *result)
 {
-    int r = letter_take(txn, &parcel->letter);
-    if (r <= 0)
-        return r;
     if (parcel->timer)
         return parcel->timer->fire(txn, parcel->letter.key, parcel->letter.due_us);
     return tell_outcome(txn, parcel, result);
@@ -97,8 +94,7 @@ static int settle_retry(struct txn *txn, const struct parcel *parcel, const stru
 
 static int settle_skip(struct txn *txn, const struct parcel *parcel, const struct result *result)
 {
-    int r = letter_take(txn, &parcel->letter);
-    return r <= 0 ? r : deadletter_add(txn, &parcel->letter, false, result->code, last_reason(result));
+    return deadletter_add(txn, &parcel->letter, false, result->code, last_reason(result));
 }
 
 static int settle_park(struct txn *txn, const struct parcel *parcel, const struct result *result)
@@ -107,20 +103,46 @@ static int settle_park(struct txn *txn, const struct parcel *parcel, const struc
     return r <= 0 ? r : deadletter_add(txn, &parcel->letter, true, result->code, last_reason(result));
 }
 
+static const struct {
+    bool takes; /* the row goes first, and if it is gone already nothing follows */
+    int (*settle)(struct txn *, const struct parcel *, const struct result *);
+} verdicts[] = {
+    [VERDICT_OUTCOME] = { true, settle_outcome },
+    [VERDICT_RETRY] = { false, settle_retry },
+    [VERDICT_SKIP] = { true, settle_skip },
+    [VERDICT_PARK] = { false, settle_park },
+};
+
+/* Marks those whose rows were gone. */
+static int take_rows(struct txn *txn, const struct batch *batch, bool *ret_gone)
+{
+    const struct letter *letters[BATCH_MAX] = { 0 };
+    size_t at[BATCH_MAX], n = 0;
+    bool taken[BATCH_MAX];
+    for (size_t i = batch->at; i < batch->at + batch->width; i++) {
+        ret_gone[i] = false;
+        if (verdicts[batch->results[i].verdict].takes) {
+            at[n] = i;
+            letters[n++] = &batch->parcels[i]->letter;
+        }
+    }
+    int r = letters_take(txn, letters, n, taken);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        ret_gone[at[i]] = !taken[i];
+    return r;
+}
+
 static int settle_one(struct txn *txn, struct batch *batch)
 {
-    static int (*const verdicts[])(struct txn *, const struct parcel *, const struct result *) = {
-        [VERDICT_OUTCOME] = settle_outcome,
-        [VERDICT_RETRY] = settle_retry,
-        [VERDICT_SKIP] = settle_skip,
-        [VERDICT_PARK] = settle_park,
-    };
-    int r = 0;
+    bool gone[BATCH_MAX];
+    int r = take_rows(txn, batch, gone);
     for (size_t i = batch->at; r >= 0 && i < batch->at + batch->width; i++) {
         struct trace trace;
+        if (gone[i])
+            continue;
         trace_parse(batch->parcels[i]->letter.trace, &trace);
         txn->trace = &trace;
-        r = verdicts[batch->results[i].verdict](txn, batch->parcels[i], &batch->results[i]);
+        r = verdicts[batch->results[i].verdict].settle(txn, batch->parcels[i], &batch->results[i]);
         txn->trace = NULL;
     }
     return r < 0 ? r : 0;

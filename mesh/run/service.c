@@ -54,20 +54,20 @@ static void tell_grown(struct task *task)
 }
 
 /* On the writer lane. Once the service stops only its calls are told, as they may still end well. */
-static void committed(void *arg, uint32_t touched, uint64_t log_seq)
+static void committed(void *arg, const struct commit *commit)
 {
     struct service *service = arg;
-    if (touched & TOUCHED_LOG)
-        dispatch_log_grown(service->dispatch, log_seq);
-    if (touched & TOUCHED_CURSOR)
+    if (commit->touched & TOUCHED_LOG)
+        dispatch_log_grown(service->dispatch, commit->log_seq);
+    if (commit->touched & TOUCHED_CURSOR)
         dispatch_consumer_moved(service->dispatch);
     if (atomic_load(&service->stopping))
         return;
-    if (touched & TOUCHED_OUTBOX)
-        relay_nudge(service->relay);
-    if (!(touched & TOUCHED_LOG) || !service->spec->log_grown)
+    if (commit->touched & TOUCHED_OUTBOX)
+        relay_nudge(service->relay, commit->now_us);
+    if (!(commit->touched & TOUCHED_LOG) || !service->spec->log_grown)
         return;
-    atomic_store(&service->log_seq, log_seq);
+    atomic_store(&service->log_seq, commit->log_seq);
     if (!atomic_exchange(&service->telling, true))
         service->port->post(service->port, LANE_LOOP, &service->grown);
 }
@@ -194,7 +194,7 @@ void service_start(struct service *service)
 {
     leases_start(service->leases);
     chores_start(service->chores);
-    relay_nudge(service->relay);
+    relay_nudge(service->relay, 0);
 }
 
 /* --- the end: one after the other, each when the one before is idle --- */

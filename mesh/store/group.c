@@ -231,7 +231,7 @@ static int commit_units(struct store *store, struct unit **units, size_t n, int 
     atomic_store(&store->log_seq, g.log_seq);
     metric_add(&commits, 1);
     if (store->hook)
-        store->hook(store->hook_arg, g.touched, g.log_seq);
+        store->hook(store->hook_arg, &(struct commit){ g.touched, g.log_seq, g.now_us });
     return 0;
 }
 

@@ -64,8 +64,13 @@ struct store_options {
     bool rerun_always; /* run every unit twice (MESH_RERUN=always) */
 };
 
-/* Called once per commit on the writer lane, before the units' done: what the group touched and the log's head. */
-typedef void store_commit_hook(void *arg, uint32_t touched, uint64_t log_seq);
+struct commit {
+    uint32_t touched; /* TOUCHED_* of its units */
+    uint64_t log_seq; /* the log's head */
+    int64_t now_us;   /* of its units */
+};
+/* Called once per commit on the writer lane, before the units' done. */
+typedef void store_commit_hook(void *arg, const struct commit *commit);
 
 /* Opens or makes the database and runs the migrations of every table of them, each named list numbered on its own.
  * 0; -EBUSY: another process has it; -EIO, -ENOSPC; -EPROTO: a migration that was applied has another checksum, or

@@ -307,13 +307,13 @@ static const struct rpc_service *const services[] = { &inventory, &orders, &log_
 
 /* --- the world --- */
 
-static void committed(void *arg, uint32_t touched, uint64_t log_seq)
+static void committed(void *arg, const struct commit *commit)
 {
     struct world *w = arg;
     atomic_fetch_add(&w->commits, 1);
-    if (w->dispatch && (touched & TOUCHED_LOG))
-        dispatch_log_grown(w->dispatch, log_seq);
-    if (w->dispatch && (touched & TOUCHED_CURSOR))
+    if (w->dispatch && (commit->touched & TOUCHED_LOG))
+        dispatch_log_grown(w->dispatch, commit->log_seq);
+    if (w->dispatch && (commit->touched & TOUCHED_CURSOR))
         dispatch_consumer_moved(w->dispatch);
 }
 

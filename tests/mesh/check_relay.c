@@ -63,6 +63,11 @@ START_TEST(commands_of_one_key_keep_their_order)
 }
 END_TEST
 
+static int64_t rows_read(void)
+{
+    return metric_make(METRIC_COUNTER, "mesh_outbox_read_total", "", "destination=\"receiver\"")->value;
+}
+
 /* One key stands in its own way; a thousand do not. */
 START_TEST(many_keys_travel_together)
 {
@@ -77,6 +82,32 @@ START_TEST(many_keys_travel_together)
     PAIR_AWAIT(&p, p.sender, OUTCOMES, 1000);
     ck_assert_int_lt(world_now(p.world) - start_us, 10 * SECOND_US);
     nothing_is_wrong(1000);
+    pair_end(&p);
+}
+END_TEST
+
+/* The first scan of a destination is another one. */
+static void know_destination(void)
+{
+    pair_send(&p, "first", 1, 1);
+    PAIR_AWAIT(&p, p.sender, OUTCOMES, 1);
+}
+
+START_TEST(what_is_under_way_is_not_read_again_when_more_comes)
+{
+    begin(27);
+    pair_start(&p);
+    know_destination();
+    node_stall(p.receiver, SECOND_US);
+    int64_t read_before = rows_read();
+    char key[32];
+    for (int i = 0; i < 50; i++) {
+        snprintf(key, sizeof(key), "key%d", i);
+        pair_send(&p, key, 1, 1);
+    }
+    PAIR_AWAIT(&p, p.sender, OUTCOMES, 51);
+    ck_assert_int_le(rows_read() - read_before, 75);
+    nothing_is_wrong(51);
     pair_end(&p);
 }
 END_TEST
@@ -527,6 +558,58 @@ START_TEST(a_wall_clock_set_back_does_not_hold_up_retries)
 }
 END_TEST
 
+/* Clocks are set by less than anybody takes notice of. */
+#define BLINK_US 300000
+
+START_TEST(what_is_written_after_the_clock_was_set_back_is_sent)
+{
+    begin(24);
+    pair_start(&p);
+    know_destination();
+    pair_send(&p, "one", 1, 1);
+    world_run(p.world, BLINK_US / 10);
+    ck_assert_int_eq(PAIR_COUNT(p.sender, OUTCOMES), 2);
+    node_wall_offset(p.sender, -BLINK_US);
+    pair_send(&p, "two", 1, 1);
+    PAIR_AWAIT(&p, p.sender, OUTCOMES, 3);
+    nothing_is_wrong(3);
+    pair_end(&p);
+}
+END_TEST
+
+START_TEST(what_is_written_after_the_clock_was_ahead_is_sent)
+{
+    begin(25);
+    pair_start(&p);
+    know_destination();
+    ck_assert(!pair_sending(&p, "one", 1, 1));
+    while (PAIR_COUNT(p.sender, "SELECT COUNT(*) FROM outbox") == 0)
+        ck_assert(world_step(p.world));
+    node_wall_offset(p.sender, BLINK_US); /* when it is claimed, and only then */
+    world_run(p.world, BLINK_US / 10);
+    node_wall_offset(p.sender, 0);
+    pair_send(&p, "two", 1, 1);
+    PAIR_AWAIT(&p, p.sender, OUTCOMES, 3);
+    nothing_is_wrong(3);
+    pair_end(&p);
+}
+END_TEST
+
+START_TEST(what_is_not_due_yet_as_the_clock_was_set_back_is_sent_later)
+{
+    begin(26);
+    pair_start(&p);
+    know_destination();
+    ck_assert(!pair_sending(&p, "one", 1, 1));
+    while (PAIR_COUNT(p.sender, "SELECT COUNT(*) FROM outbox") == 0)
+        ck_assert(world_step(p.world));
+    node_wall_offset(p.sender, -BLINK_US);
+    PAIR_AWAIT(&p, p.sender, OUTCOMES, 2);
+    nothing_is_wrong(2);
+    pair_end(&p);
+}
+END_TEST
+
 /* --- the circuit --- */
 
 START_TEST(a_circuit_opens_after_five_failures_and_closes_by_a_probe)
@@ -588,16 +671,19 @@ START_TEST(a_destination_that_is_down_gets_probes_only)
 END_TEST
 
 SUITE("relay", 280, a_command_is_carried_out_and_its_outcome_comes_back, commands_of_one_key_keep_their_order,
-      many_keys_travel_together, the_sender_may_crash_between_any_two_steps,
-      the_receiver_may_crash_between_any_two_steps, whatever_goes_wrong_each_command_has_one_effect,
-      what_is_refused_for_good_is_told_at_once, what_may_pass_is_tried_again_and_holds_only_its_own_key,
-      a_gauge_falls_to_zero_when_nothing_waits_any_more, a_saga_is_told_that_its_command_was_given_up,
-      a_destination_that_is_gone_does_not_hold_a_saga_for_ever, a_destination_that_is_gone_parks_all_that_waits_for_it,
+      many_keys_travel_together, what_is_under_way_is_not_read_again_when_more_comes,
+      the_sender_may_crash_between_any_two_steps, the_receiver_may_crash_between_any_two_steps,
+      whatever_goes_wrong_each_command_has_one_effect, what_is_refused_for_good_is_told_at_once,
+      what_may_pass_is_tried_again_and_holds_only_its_own_key, a_gauge_falls_to_zero_when_nothing_waits_any_more,
+      a_saga_is_told_that_its_command_was_given_up, a_destination_that_is_gone_does_not_hold_a_saga_for_ever,
+      a_destination_that_is_gone_parks_all_that_waits_for_it,
       a_method_that_the_other_side_does_not_serve_yet_waits_for_it, a_skipped_command_lets_its_queue_go_on,
       a_parked_command_holds_its_queue_until_a_person_decides, a_skipped_command_that_is_retried_is_carried_out,
       an_outcome_that_cannot_be_applied_is_told_again_and_holds_up_no_other, a_kind_of_a_newer_release_is_left_alone,
       an_outcome_whose_row_is_gone_is_not_told, a_relay_that_lost_its_lease_settles_nothing,
       an_undo_that_comes_first_keeps_its_do_from_happening, an_undo_follows_its_do, a_timer_fires_once_when_it_is_due,
       a_timer_survives_a_crash, a_wall_clock_set_back_does_not_hold_up_retries,
+      what_is_written_after_the_clock_was_set_back_is_sent, what_is_written_after_the_clock_was_ahead_is_sent,
+      what_is_not_due_yet_as_the_clock_was_set_back_is_sent_later,
       a_circuit_opens_after_five_failures_and_closes_by_a_probe, probes_become_rarer_up_to_a_limit,
       a_destination_that_is_down_gets_probes_only)

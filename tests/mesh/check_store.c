@@ -643,7 +643,7 @@ struct paced {
     atomic_int commits;
 };
 
-static void count_commit(void *arg, uint32_t touched, uint64_t log_seq)
+static void count_commit(void *arg, const struct commit *commit)
 {
     atomic_fetch_add(&((struct paced *)arg)->commits, 1);
 }

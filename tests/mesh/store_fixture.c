@@ -16,12 +16,12 @@ static const struct migration migrations[] = {
     { 0 },
 };
 
-static void count_commit(void *arg, uint32_t touched, uint64_t log_seq)
+static void count_commit(void *arg, const struct commit *commit)
 {
     struct fixture *f = arg;
     f->commits++;
-    f->touched = touched;
-    f->head = log_seq;
+    f->touched = commit->touched;
+    f->head = commit->log_seq;
 }
 
 int fixture_open(struct fixture *f, const struct store_options *options)
