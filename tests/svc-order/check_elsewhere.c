@@ -456,6 +456,69 @@ START_TEST(a_number_has_one_credit_memo_and_a_repeated_chunk_the_same_answer)
 }
 END_TEST
 
+/* svc-order dies at some time around the commit, and whoever imports sends the chunk again. */
+START_TEST(a_chunk_whose_answer_is_lost_is_carried_out_once)
+{
+    int answered = 0;
+    for (int at = 0; at < 12; at++) {
+        open_shop();
+        sell();
+        ImportOrdersRequest *req = chunk();
+        sold(entry(req, "2"), "CUP", 2, 4);
+        back(entry(req, "C1"), "MUG", 1, 1, "1", "");
+        const struct asked *lost = ask_begin(&s, &erp, "ImportOrders", req);
+        world_run(s.world, 100 + at * 100);
+        node_crash(s.order, 200000);
+        world_run(s.world, 1000000);
+        answered += lost->done && lost->code == RPC_OK;
+        const ImportOrdersResponse *ret = import(req);
+        ck_taken(ret, 0);
+        ck_assert_uint_eq(ck_taken(ret, 1)->refunded, 1);
+        shop_settle(&s);
+        ck_assert_int_eq(NUMBER(&s, s.order, "SELECT COUNT(*) FROM sales_order"), 2);
+        ck_assert_int_eq(NUMBER(&s, s.order, "SELECT COUNT(*) FROM credit"), 1);
+        ck_assert_int_eq(NUMBER(&s, s.order, "SELECT SUM(returned) FROM order_line"), 1);
+        ck_assert_int_eq(NUMBER(&s, s.order, "SELECT COUNT(*) FROM event_log"), 4);
+        ck_assert_int_eq(NUMBER(&s, s.payment, "SELECT COUNT(*) FROM ledger_entry"), 3);
+        ck_assert_int_eq(NUMBER(&s, s.inventory, "SELECT SUM(on_hand) FROM movement WHERE reason = 'SOLD'"), -9);
+        ck_assert_int_eq(NUMBER(&s, s.inventory, "SELECT SUM(on_hand) FROM movement WHERE reason = 'RETURNED'"), 1);
+        shop_close(&s);
+    }
+    ck_assert_int_gt(answered, 0);
+    ck_assert_int_lt(answered, 12);
+}
+END_TEST
+
+/* What is said to stock and books may be said twice, or its answer lost. */
+START_TEST(stock_and_books_are_told_once_over_a_bad_network)
+{
+    open_shop();
+    struct faults *faults = world_faults(s.world);
+    faults->request_lost = faults->reply_lost = faults->request_twice = 200000;
+    ImportOrdersRequest *req = NULL;
+    for (int i = 0; i < 60; i++) {
+        if (i % 20 == 0)
+            req = chunk();
+        const char *number = arena_printf(&s.arena, "%d", i);
+        if (i < 40)
+            sold(entry(req, number), "MUG", 2, 1);
+        else
+            back(entry(req, number), "MUG", 1, 1, arena_printf(&s.arena, "%d", i - 40), "");
+        for (const struct asked *a = NULL; i % 20 == 19 && (!a || a->code != RPC_OK);)
+            a = ask(&s, &erp, "ImportOrders", req);
+    }
+    world_run(s.world, 60000000);
+    world_quiet(s.world);
+    world_run(s.world, 60000000);
+    shop_settle(&s);
+    ck_assert_int_eq(NUMBER(&s, s.payment, "SELECT COUNT(*) FROM ledger_entry"), 60);
+    ck_assert_int_eq(NUMBER(&s, s.inventory, "SELECT SUM(on_hand) FROM movement WHERE reason = 'SOLD'"), -80);
+    ck_assert_int_eq(NUMBER(&s, s.inventory, "SELECT SUM(on_hand) FROM movement WHERE reason = 'RETURNED'"), 20);
+    ck_assert_int_eq(NUMBER(&s, s.order, "SELECT COUNT(*) FROM dead_letter"), 0);
+    shop_close(&s);
+}
+END_TEST
+
 /* --- reading --- */
 
 static const ListCreditsResponse *list(const struct caller *who, const char *order_id, int32_t page_size,
@@ -679,6 +742,7 @@ SUITE("elsewhere", 120, an_order_that_was_carried_out_elsewhere_is_complete_as_i
       of_several_lines_of_a_sku_the_one_at_that_price_is_taken_first_and_then_the_first,
       a_credit_memo_may_refund_several_orders, a_refund_needs_no_catalogue,
       a_number_has_one_credit_memo_and_a_repeated_chunk_the_same_answer,
+      a_chunk_whose_answer_is_lost_is_carried_out_once, stock_and_books_are_told_once_over_a_bad_network,
       credit_memos_are_listed_newest_first_to_whoever_may_see_them,
       a_document_that_is_refused_elsewhere_holds_up_no_other, an_imported_order_stays_as_it_is_whatever_is_told_of_it,
       whoever_begins_with_a_snapshot_knows_as_much_as_whoever_has_followed)
