@@ -4,7 +4,6 @@
 #include "omsctl/commands.h"
 #include "omsctl/event_types.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -44,52 +43,13 @@ static void show_entry(struct ctl *ctl, const Mesh__V1__LogEntry *entry, const c
     json_decref(payload);
 }
 
-/* SEQ or INCARNATION:SEQ. */
-static int parse_after(struct ctl *ctl, Mesh__V1__Position *position)
-{
-    const char *text = cli_flag(ctl, "after");
-    if (!text)
-        return 0;
-    const char *colon = strchr(text, ':'), *digits = colon ? colon + 1 : text;
-    char *end;
-    errno = 0;
-    position->seq = strtoull(digits, &end, 10);
-    if (errno || end == digits || *end || digits[0] == '-')
-        return -EINVAL;
-    if (colon)
-        position->incarnation = arena_printf(&ctl->arena, "%.*s", (int)(colon - text), text);
-    return 0;
-}
-
-/* A bare SEQ means the log as it is now: its incarnation is asked for. */
-static int complete_after(struct ctl *ctl, const char *service, Mesh__V1__Position *position)
-{
-    if (position->seq == 0 || position->incarnation[0])
-        return CTL_OK;
-    Mesh__V1__GetStatusRequest request = MESH__V1__GET_STATUS_REQUEST__INIT;
-    Mesh__V1__GetStatusResponse *reply;
-    struct client_call call = { .service = service };
-    int exit = CTL_OK;
-    if (client_unary(ctl->client, &call, ADMIN_METHOD("GetStatus"), &request.base,
-                     &mesh__v1__get_status_response__descriptor, &ctl->arena, &reply) != RPC_OK)
-        exit = show_status(ctl, &call.status);
-    else if (reply->head)
-        position->incarnation = reply->head->incarnation;
-    client_finish(&call);
-    return exit;
-}
-
 int run_events(struct ctl *ctl)
 {
     Mesh__V1__Position after = MESH__V1__POSITION__INIT;
     Mesh__V1__TailRequest request = MESH__V1__TAIL_REQUEST__INIT;
     const char *service = cli_flag(ctl, "service");
     service = service ? service : "svc-order";
-    if (parse_after(ctl, &after) < 0)
-        return cli_usage("--after is SEQ or INCARNATION:SEQ, not '%s'", cli_flag(ctl, "after"));
-    if (!cli_client(ctl))
-        return CTL_USAGE;
-    int exit = complete_after(ctl, service, &after);
+    int exit = ask_after(ctl, service, &after);
     if (exit != CTL_OK)
         return exit;
     request.after = after.seq ? &after : NULL;

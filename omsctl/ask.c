@@ -4,8 +4,10 @@
 #include "mesh/base/id.h"
 #include "omsctl/api_names.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
 int ask(struct ctl *ctl, const char *method, const ProtobufCMessage *request, const ProtobufCMessageDescriptor *reply,
         void *ret_reply)
@@ -28,6 +30,48 @@ char *ask_request_id(struct ctl *ctl)
     if (!given)
         id_make(client_port(ctl->client), "req", id);
     return arena_printf(&ctl->arena, "%s", given ? given : id);
+}
+
+/* SEQ or INCARNATION:SEQ. */
+static int parse_after(struct ctl *ctl, Mesh__V1__Position *position)
+{
+    const char *text = cli_flag(ctl, "after");
+    if (!text)
+        return 0;
+    const char *colon = strchr(text, ':'), *digits = colon ? colon + 1 : text;
+    char *end;
+    errno = 0;
+    position->seq = strtoull(digits, &end, 10);
+    if (errno || end == digits || *end || digits[0] == '-')
+        return -EINVAL;
+    if (colon)
+        position->incarnation = arena_printf(&ctl->arena, "%.*s", (int)(colon - text), text);
+    return 0;
+}
+
+/* A bare SEQ means the log as it is now: its incarnation is asked for. */
+static int complete_after(struct ctl *ctl, const char *service, Mesh__V1__Position *position)
+{
+    if (position->seq == 0 || position->incarnation[0])
+        return CTL_OK;
+    Mesh__V1__GetStatusRequest request = MESH__V1__GET_STATUS_REQUEST__INIT;
+    Mesh__V1__GetStatusResponse *reply;
+    struct client_call call = { .service = service };
+    int exit = CTL_OK;
+    if (client_unary(ctl->client, &call, ADMIN_METHOD("GetStatus"), &request.base,
+                     &mesh__v1__get_status_response__descriptor, &ctl->arena, &reply) != RPC_OK)
+        exit = show_status(ctl, &call.status);
+    else if (reply->head)
+        position->incarnation = reply->head->incarnation;
+    client_finish(&call);
+    return exit;
+}
+
+int ask_after(struct ctl *ctl, const char *service, Mesh__V1__Position *position)
+{
+    if (parse_after(ctl, position) < 0)
+        return cli_usage("--after is SEQ or INCARNATION:SEQ, not '%s'", cli_flag(ctl, "after"));
+    return cli_client(ctl) ? complete_after(ctl, service, position) : CTL_USAGE;
 }
 
 static void *field_of(const ProtobufCMessage *message, const char *name)

@@ -3,11 +3,17 @@
 
 #include "omsctl/show.h"
 
+#include "mesh/v1/log.pb-c.h"
+
 /* A unary call; the reply is in the run's arena. CTL_OK, or the exit code after the error was shown. */
 int ask(struct ctl *ctl, const char *method, const ProtobufCMessage *request, const ProtobufCMessageDescriptor *reply,
         void *ret_reply);
 /* A fresh id for one mutation, in the run's arena; --request-id wins. */
 char *ask_request_id(struct ctl *ctl);
+
+/* What --after says, a position of that process's log, which is asked for what it does not say; connects. CTL_OK, or
+ * the exit code after the error was shown. */
+int ask_after(struct ctl *ctl, const char *service, Mesh__V1__Position *position);
 
 /* A list method of the API: page_size and page_token in the request, next_page_token and the items in the reply. */
 struct pages {

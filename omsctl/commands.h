@@ -23,6 +23,7 @@ int run_order_cancel(struct ctl *ctl);
 int run_order_explain(struct ctl *ctl);
 int run_order_stuck(struct ctl *ctl);
 int run_order_import(struct ctl *ctl);
+int run_order_export(struct ctl *ctl);
 
 int run_shipment_list(struct ctl *ctl);
 int run_shipment_get(struct ctl *ctl);

@@ -218,3 +218,18 @@ size_t csv_line(const struct csv *csv)
 {
     return csv->row_line;
 }
+
+void csv_put(FILE *file, const char *text, char end)
+{
+    bool quoted = text[strcspn(text, ",\"\r\n")] != '\0';
+    if (quoted)
+        fputc('"', file);
+    for (; *text; text++) {
+        if (*text == '"')
+            fputc('"', file);
+        fputc(*text, file);
+    }
+    if (quoted)
+        fputc('"', file);
+    fputc(end, file);
+}

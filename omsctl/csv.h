@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define CSV_FIELDS_MAX 64
 #define CSV_ROW_MAX    65536 /* bytes of one row */
@@ -24,3 +25,6 @@ void csv_close(struct csv *csv); /* takes NULL */
 int csv_next(struct csv *csv, char *const **ret_fields);
 /* The line the last row began at, from 1. */
 size_t csv_line(const struct csv *csv);
+
+/* Writes a field, in quotes where it must be, and what stands behind it: ',' or '\n'. */
+void csv_put(FILE *file, const char *text, char end);

@@ -88,6 +88,14 @@ static const struct flag order_import_flags[] = {
     {},
 };
 
+static const struct flag order_export_flags[] = {
+    { "after", "SEQ|INCARNATION:SEQ", NULL, "only what has changed after this position; everything if not given" },
+    { "filter", "FILTER", NULL, "only those that fit it now; see order list" },
+    { "format", "json|csv", NULL, "lines of JSON, or CSV with a row for each line of an order; json if not given" },
+    { "to", "FILE", NULL, "where it goes; it is there when it is whole; to stdout if not given" },
+    {},
+};
+
 static const struct flag shipment_list_flags[] = {
     { "order", "ID", NULL, "of this order only" },
     { "location", "ID", NULL, "from this location only" },
@@ -209,6 +217,11 @@ static const struct command commands[] = {
       "FILE is CSV or CSV.xz with a line per item sold. What cannot be traded is refused line by line, with its\n"
       "reason (docs/import.md). What breaks is resumed, and a second run places nothing twice.",
       run_order_import, order_import_flags, 1, 1 },
+    { "order export", "",
+      "Writes all orders and credit memos, or those that have changed (needs role erp, operator or admin).\n\n"
+      "In the end the position is told, on stderr and, as JSON, in the last line: what changes from then on is what\n"
+      "--after that position exports. A stream that breaks goes on where it was.",
+      run_order_export, order_export_flags, 0, 0 },
     { "order get", "ORDER | CHANNEL NUMBER", "Shows one order with its lines, by its id or its channel's own number.",
       run_order_get, NULL, 1, 2 },
     { "order list", "",

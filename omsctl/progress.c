@@ -1,4 +1,5 @@
-/* The progress line: how much is done, how fast it goes and how long it will still take. */
+/* The progress line: how much is done, how fast it goes and, if it is known how much there is, how long it
+ * will still take. */
 #include "omsctl/show.h"
 
 #include <stdio.h>
@@ -26,14 +27,19 @@ static void show(struct progress *p, int64_t now, bool end)
 {
     double seconds = (double)(now - p->start_us) / 1e6;
     double rate = seconds > 0 ? (double)p->done / seconds : 0;
-    fprintf(stderr, "%s%zu of %zu %s", p->terminal ? "\r\033[K" : "", p->done, p->total, p->what);
+    fprintf(stderr, "%s%zu ", p->terminal ? "\r\033[K" : "", p->done);
+    if (p->total)
+        fprintf(stderr, "of %zu ", p->total);
+    fputs(p->what, stderr);
     if (p->refused)
         fprintf(stderr, ", %zu refused", p->refused);
     if (end)
         fprintf(stderr, ", %.0f/s in %.1f s\n", rate, seconds);
-    else
+    else if (p->total)
         fprintf(stderr, ", %.0f/s, %.0f s left%s", rate, rate > 0 ? (double)(p->total - p->done) / rate : 0.0,
                 p->terminal ? "" : "\n");
+    else
+        fprintf(stderr, ", %.0f/s%s", rate, p->terminal ? "" : "\n");
     fflush(stderr);
     p->shown_us = now;
 }
@@ -54,6 +60,6 @@ void progress_add(struct progress *progress, size_t done)
 
 void progress_end(struct progress *progress)
 {
-    if (progress->total)
+    if (progress->total || progress->done)
         show(progress, now_us(), true);
 }

@@ -3,6 +3,7 @@
 #include "omsctl/retail_report.h"
 
 #include "mesh/base/money.h"
+#include "omsctl/csv.h"
 #include "omsctl/show.h"
 
 #include <errno.h>
@@ -32,22 +33,6 @@ static struct outcome outcome_of(const struct retail_result *result, const struc
 
 /* --- every line --- */
 
-/* As RFC 4180 has it. */
-static void put_field(FILE *file, const char *text, char end)
-{
-    bool quoted = text[strcspn(text, ",\"\r\n")] != '\0';
-    if (quoted)
-        fputc('"', file);
-    for (; *text; text++) {
-        if (*text == '"')
-            fputc('"', file);
-        fputc(*text, file);
-    }
-    if (quoted)
-        fputc('"', file);
-    fputc(end, file);
-}
-
 int retail_report_write(const struct retail_result *result, const char *path)
 {
     const struct retail *retail = result->retail;
@@ -57,8 +42,8 @@ int retail_report_write(const struct retail_result *result, const char *path)
         const struct retail_line *line = &retail->lines[i];
         struct outcome outcome = outcome_of(result, line);
         fprintf(file, "%" PRIu32 ",", line->line);
-        put_field(file, retail->numbers.texts[line->invoice], ',');
-        put_field(file, retail->codes.texts[line->code], ',');
+        csv_put(file, retail->numbers.texts[line->invoice], ',');
+        csv_put(file, retail->codes.texts[line->code], ',');
         fprintf(file, "%s,%s\n", outcome.word, outcome.reason);
         ok = !ferror(file);
     }

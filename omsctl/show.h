@@ -33,7 +33,7 @@ const char *status_line(struct arena *arena, const struct rpc_status *status);
 /* --- progress of long work on stderr: one line that changes on a terminal, else a line now and then --- */
 struct progress {
     const char *what; /* "orders" */
-    size_t total, done, refused;
+    size_t total /* 0: nobody knows */, done, refused;
     int64_t start_us, shown_us;
     bool terminal;
 };

@@ -37,6 +37,8 @@ rpc_unit cancel_order, replay_cancel_order, settle_cancel_order;
 rpc_unit get_order, batch_get_orders;
 /* list.c */
 rpc_unit list_orders;
+/* export.c */
+rpc_page export_orders;
 /* credits.c */
 rpc_unit get_credit, list_credits;
 /* explain.c */

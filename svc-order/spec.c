@@ -13,6 +13,7 @@ static const struct rpc_method methods[] = {
     { "GetOrder", .unit = get_order },
     { "BatchGetOrders", .unit = batch_get_orders },
     { "ListOrders", .unit = list_orders },
+    { "ExportOrders", .page = export_orders },
     { "GetCredit", .unit = get_credit },
     { "ListCredits", .unit = list_credits },
     { "WatchOrder", .elsewhere = true },

@@ -39,10 +39,8 @@ static int start(struct rpc_call *call, const Mesh__V1__Position *asked, const s
         *ret_after = floor;
         return 0;
     }
-    if (strcmp(asked->incarnation, head->incarnation) != 0)
-        return fail_foreign(call, head);
     *ret_after = asked->seq;
-    return 0;
+    return strcmp(asked->incarnation, head->incarnation) == 0 ? 0 : fail_foreign(call, head);
 }
 
 static int check_range(struct rpc_call *call, uint64_t after, uint64_t floor, uint64_t head)
@@ -52,6 +50,14 @@ static int check_range(struct rpc_call *call, uint64_t after, uint64_t floor, ui
     if (after > head)
         return fail_seq(call, "LOG_AHEAD", "head", head, "the log has not come that far");
     return 0;
+}
+
+int log_check_after(struct rpc_call *call, const struct log_position *after, const struct log_position *head,
+                    uint64_t floor)
+{
+    if (strcmp(after->incarnation, head->incarnation) != 0)
+        return fail_foreign(call, head);
+    return check_range(call, after->seq, floor, head->seq);
 }
 
 /* How many entries fit into a message: at least one, as a payload is at most that large. */

@@ -2,6 +2,7 @@
 """omsctl against a whole mesh: every command, exit codes, second runs."""
 
 import contextlib
+import csv
 import email
 import email.policy
 import json
@@ -110,6 +111,36 @@ def orders_are_found_by_their_channels_number_and_by_a_filter():
     assert MESH.ask("order", "list", "--filter", "channel = shop -state = CONFIRMED")["orders"] == []
     refused = json.loads(MESH.ctl("order", "list", "--filter", "chanel = shop", "-o", "json", code=2))["error"]
     assert refused["reason"] == "FILTER_INVALID" and "at 1: there is no such field" in refused["message"], refused
+
+
+def exported(*args, **more):
+    """The orders by id, and the position to go on after; what stdout has is what a file would have."""
+    lines = [json.loads(line) for line in MESH.ctl("order", "export", *args, **more).splitlines()]
+    position = lines.pop()["position"]
+    return {line["order"]["orderId"]: line["order"] for line in lines if "order" in line}, "{incarnation}:{seq}".format(**position)
+
+
+def orders_are_exported_and_then_what_has_changed():
+    orders, position = exported()
+    listed = {o["orderId"]: o for o in MESH.ask("order", "list", "--limit", "0")["orders"]}
+    assert orders.keys() == listed.keys() and len(orders) > 1, (orders.keys(), listed.keys())
+    assert all(orders[i]["lines"] == listed[i]["lines"] for i in orders), orders
+    changed = orders
+    while changed:
+        before, (changed, position) = position, exported("--after", position)
+    assert position == before
+    order_id = MESH.ask("order", "place", f"{MUG}=2", "--customer", "ada", "--channel", "shop", "--external-id", "N-2", "--wait")["order"]["orderId"]
+    changed, position = exported("--after", position, "--filter", "channel = shop")
+    assert list(changed) == [order_id], changed
+    path = MESH.dir / "orders.csv"
+    MESH.ctl("order", "export", "--format", "csv", "--filter", "external_id = N-2", "--to", path)
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["id"], r["sku"], r["quantity"], r["channel"], r["reason"]) for r in rows] == [(order_id, MUG, "2", "shop", "")], rows
+    MESH.ctl("order", "export", "--format", "csv", "--filter", "nonsense =", "--to", MESH.dir / "none.csv", code=2)
+    assert not list(MESH.dir.glob("none.csv*"))
+    assert "FOREIGN_INCARNATION" in MESH.ctl("order", "export", "--after", f"0123456789abcdef:{position.split(':')[1]}", code=2)
+    assert "PERMISSION_DENIED" in MESH.ctl("order", "export", code=2, env={"OMSCTL_TOKEN": MESH.token("ada", "customer")})
 
 
 def an_order_of_more_than_there_is_is_rejected_with_a_sentence():
@@ -271,6 +302,7 @@ if __name__ == "__main__":
             the_same_request_id_has_one_effect,
             an_order_is_confirmed_while_it_is_watched,
             orders_are_found_by_their_channels_number_and_by_a_filter,
+            orders_are_exported_and_then_what_has_changed,
             an_order_of_more_than_there_is_is_rejected_with_a_sentence,
             a_refusal_names_code_reason_and_field,
             an_order_is_explained_cancelled_and_its_watch_ends,

@@ -261,6 +261,7 @@ static const struct rpc_method order_methods[] = {
     { "ListOrders", .unit = list_orders },
     { "ImportOrders", .unit = import_orders },
     { "BatchGetOrders", .elsewhere = true },
+    { "ExportOrders", .elsewhere = true },
     { "CancelOrder", .elsewhere = true },
     { "ExplainOrder", .elsewhere = true },
     { "ListStuckOrders", .elsewhere = true },

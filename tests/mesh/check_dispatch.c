@@ -612,7 +612,7 @@ START_TEST(a_table_that_does_not_match_the_protos_does_not_start)
     for (const char *const *name =
              (const char *const[]){ "GetOrder", "ListOrders", "CancelOrder", "ExplainOrder", "ListStuckOrders",
                                     "WatchOrder", "BatchGetOrders", "GetCredit", "ListCredits", "ActivateImport",
-                                    "DiscardImport", "GetImport", NULL };
+                                    "DiscardImport", "GetImport", "ExportOrders", NULL };
          *name; name++)
         orders[n++] = (struct rpc_method){ *name, .elsewhere = true };
     struct rpc_service streams = { "oms.order.v1.OrderService", &oms__order__v1__order_service__descriptor, orders };

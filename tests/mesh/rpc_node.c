@@ -96,6 +96,7 @@ static const struct rpc_method order_methods[] = {
     { "PlaceOrder", .elsewhere = true },
     { "GetOrder", .elsewhere = true },
     { "ListOrders", .elsewhere = true },
+    { "ExportOrders", .elsewhere = true },
     { "CancelOrder", .elsewhere = true },
     { "ExplainOrder", .elsewhere = true },
     { "BatchGetOrders", .elsewhere = true },

@@ -159,7 +159,29 @@ START_TEST(what_is_no_file_or_no_xz_is_refused)
 }
 END_TEST
 
-SUITE("omsctl csv", 30, fields_are_split_at_commas, quoted_fields_hold_commas_quotes_and_line_breaks,
-      empty_lines_and_a_byte_order_mark_are_passed_over, a_quote_out_of_place_is_refused,
-      too_many_fields_or_too_long_a_row_are_refused, a_compressed_file_reads_like_a_plain_one,
-      a_file_cut_short_is_an_error_not_an_end, what_is_no_file_or_no_xz_is_refused)
+START_TEST(what_is_written_is_read_as_it_was)
+{
+    static const char *const texts[] = { "",           "plain", "a,b", "\"",         "say \"no\"",
+                                         "two\nlines", "\r",    " x ", "K\xc3\xb6ln" };
+    enum { N = sizeof(texts) / sizeof(texts[0]) };
+    char *text;
+    size_t len;
+    FILE *file = open_memstream(&text, &len);
+    for (size_t i = 0; i < N; i++)
+        csv_put(file, texts[i], i + 1 < N ? ',' : '\n');
+    fclose(file);
+    struct csv *csv = csv_from(text, len);
+    char *const *fields;
+    ck_assert_int_eq(csv_next(csv, &fields), N);
+    for (size_t i = 0; i < N; i++)
+        ck_assert_str_eq(fields[i], texts[i]);
+    csv_close(csv);
+    free(text);
+}
+END_TEST
+
+SUITE("omsctl csv", 30, what_is_written_is_read_as_it_was, fields_are_split_at_commas,
+      quoted_fields_hold_commas_quotes_and_line_breaks, empty_lines_and_a_byte_order_mark_are_passed_over,
+      a_quote_out_of_place_is_refused, too_many_fields_or_too_long_a_row_are_refused,
+      a_compressed_file_reads_like_a_plain_one, a_file_cut_short_is_an_error_not_an_end,
+      what_is_no_file_or_no_xz_is_refused)

@@ -79,6 +79,11 @@ static bool message(struct outcall *call, struct bytes bytes)
     ProtobufCAllocator allocator = arena_protobuf(&a->shop->arena);
     a->reply = protobuf_c_message_unpack(a->type, &allocator, bytes.len, bytes.data);
     ck_assert_ptr_nonnull(a->reply);
+    void **replies = arena_alloc(&a->shop->arena, (a->n_replies + 1) * sizeof(*replies));
+    if (a->n_replies)
+        memcpy(replies, a->replies, a->n_replies * sizeof(*replies));
+    replies[a->n_replies++] = a->reply;
+    a->replies = replies;
     return true;
 }
 

@@ -54,7 +54,9 @@ struct asked {
     const char *subject;                  /* of the first violation of PreconditionFailure, or "" */
     const char *resource;                 /* that ResourceInfo names, or "" */
     struct rpc_status status;
-    void *reply; /* NULL if it failed */
+    void *reply; /* NULL if it failed; of a stream the last */
+    void **replies;
+    size_t n_replies;
 };
 /* method "PlaceOrder": its service is found by itself. The end comes while the world runs. */
 struct asked *ask_begin(struct shop *s, const struct caller *who, const char *method, const void *request);

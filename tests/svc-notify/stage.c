@@ -57,6 +57,7 @@ static const struct rpc_method order_methods[] = {
     { "GetOrder", .elsewhere = true },
     { "BatchGetOrders", .unit = answer_orders },
     { "ListOrders", .elsewhere = true },
+    { "ExportOrders", .elsewhere = true },
     { "CancelOrder", .elsewhere = true },
     { "ImportOrders", .elsewhere = true },
     { "ExplainOrder", .elsewhere = true },
