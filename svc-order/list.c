@@ -26,7 +26,7 @@ struct list {
 };
 
 #define COLUMNS SEARCH_ORDER("CAST($1 AS BIGINT)") "FROM sales_order o "
-#define BEFORE  "o.draft = 0 AND (o.place_time_us, o.order_id) < ($2, $3) AND o.place_time_us >= $4 "
+#define BEFORE  "(o.place_time_us, o.order_id) < ($2, $3) AND o.place_time_us >= $4 "
 #define NEWEST  "ORDER BY o.place_time_us DESC, o.order_id DESC LIMIT "
 
 /* A statement for each index. */

@@ -101,6 +101,13 @@ static int judge_lines(struct txn *txn, const struct search *search, const struc
     return r;
 }
 
+/* Whatever the filter says. */
+static bool is_out(const struct search *search, const struct rows *rows, size_t row)
+{
+    return row_int(rows, row, FIELD_STATE) == OMS__ORDER__V1__ORDER__STATE__DRAFT ||
+           (search->channel[0] && strcmp(search->channel, row_text(rows, row, FIELD_CHANNEL)) != 0);
+}
+
 int search_judge(struct txn *txn, struct search *search, const struct rows *rows, const bool **ret_fits)
 {
     bool *fits = arena_zalloc(txn->arena, rows->n + 1);
@@ -109,7 +116,7 @@ int search_judge(struct txn *txn, struct search *search, const struct rows *rows
     if (!fits || !wanted)
         return -ENOMEM;
     for (; n < rows->n && search->lines_left > 0; n++) {
-        if (search->channel[0] && strcmp(search->channel, row_text(rows, n, FIELD_CHANNEL)) != 0)
+        if (is_out(search, rows, n))
             continue;
         enum filter_verdict verdict = filter_judge(search->filter, get, &(struct candidate){ .rows = rows, .row = n });
         fits[n] = verdict == FILTER_YES;

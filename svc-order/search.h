@@ -37,16 +37,17 @@ extern const struct filter_field search_fields[];
 
 enum { SEARCH_LINES = FIELD_ELSEWHERE + 1 }; /* the column behind them: how many lines there are */
 
-/* What every statement selects, of rows with draft = 0: drafts of an import are in no list. The country stands in
+/* What every statement selects; drafts too, so that it looks at no more rows than it gives. The country stands in
  * another table: as BIGINT $n says whether it is asked for. */
 #define SEARCH_ORDER(n) \
     "o.order_id, o.customer_id, o.channel, o.external_id, o.placed_by, o.place_time_us, o.update_time_us, " \
     "o.total_minor, o.currency, CASE WHEN " n " = 1 THEN (SELECT a.country FROM order_address a " \
-    "WHERE a.order_id = o.order_id) END, o.state, o.payment_state, o.fulfillment_state, o.captured_minor, " \
-    "o.credited_minor, o.payment_id, o.elsewhere, o.lines "
+    "WHERE a.order_id = o.order_id) END, CASE WHEN o.draft = 1 THEN 7 ELSE o.state END, o.payment_state, " \
+    "o.fulfillment_state, o.captured_minor, o.credited_minor, o.payment_id, o.elsewhere, o.lines "
 #define SEARCH_CREDIT \
     "c.credit_id, c.customer_id, c.channel, c.external_id, c.issued_by, c.issue_time_us, c.update_time_us, " \
-    "c.total_minor, c.currency, c.country, CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), " \
+    "c.total_minor, c.currency, c.country, CASE WHEN c.draft = 1 THEN 7 END, CAST(NULL AS BIGINT), CAST(NULL AS " \
+    "BIGINT), " \
     "CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), CAST(NULL AS TEXT), CAST(NULL AS BIGINT), c.lines "
 
 struct search {
@@ -58,7 +59,8 @@ struct search {
 /* $n of SEARCH_ORDER. */
 struct value search_country(const struct search *search);
 
-/* Which of the rows fit, in the transaction's arena. Returns how many rows were judged, or a negative errno. */
+/* Which of the rows fit, which drafts of an import never do, in the transaction's arena. Returns how many rows were
+ * judged, or a negative errno. */
 int search_judge(struct txn *txn, struct search *search, const struct rows *rows, const bool **ret_fits);
 
 /* What a page has room for. */

@@ -92,22 +92,14 @@ static const struct rpc_method catalog_methods[] = {
 static const struct rpc_method log_methods[] = { { "Tail", .page = tail_page }, { "Snapshot", .elsewhere = true }, {} };
 static const struct rpc_method deliver_methods[] = { { "Deliver", .gather = deliver }, {} };
 static const struct rpc_method order_methods[] = {
-    { "ImportOrders", .unit = import_orders },
-    { "PlaceOrder", .elsewhere = true },
-    { "GetOrder", .elsewhere = true },
-    { "ListOrders", .elsewhere = true },
-    { "ExportOrders", .elsewhere = true },
-    { "CancelOrder", .elsewhere = true },
-    { "ExplainOrder", .elsewhere = true },
-    { "BatchGetOrders", .elsewhere = true },
-    { "ListStuckOrders", .elsewhere = true },
-    { "WatchOrder", .elsewhere = true },
-    { "GetCredit", .elsewhere = true },
-    { "ListCredits", .elsewhere = true },
-    { "ActivateImport", .elsewhere = true },
-    { "DiscardImport", .elsewhere = true },
-    { "GetImport", .elsewhere = true },
-    {},
+    { "ImportOrders", .unit = import_orders }, { "PlaceOrder", .elsewhere = true },
+    { "GetOrder", .elsewhere = true },         { "ListOrders", .elsewhere = true },
+    { "ExportOrders", .elsewhere = true },     { "CancelOrder", .elsewhere = true },
+    { "ExplainOrder", .elsewhere = true },     { "BatchGetOrders", .elsewhere = true },
+    { "ListStuckOrders", .elsewhere = true },  { "WatchOrder", .elsewhere = true },
+    { "GetCredit", .elsewhere = true },        { "ListCredits", .elsewhere = true },
+    { "ActivateImport", .elsewhere = true },   { "DiscardImport", .elsewhere = true },
+    { "GetImport", .elsewhere = true },        {},
 };
 
 static const struct rpc_service catalog = { "oms.catalog.v1.CatalogService",

@@ -423,6 +423,61 @@ START_TEST(messages_are_small_however_large_orders_are)
 }
 END_TEST
 
+static void decide(const char *method, const char *import_id)
+{
+    ActivateImportRequest activate = OMS__ORDER__V1__ACTIVATE_IMPORT_REQUEST__INIT;
+    DiscardImportRequest discard = OMS__ORDER__V1__DISCARD_IMPORT_REQUEST__INIT;
+    activate.request_id = discard.request_id = fresh(&s);
+    activate.import_id = discard.import_id = (char *)import_id;
+    get(&s, &erp, method, method[0] == 'D' ? (void *)&discard : (void *)&activate);
+    shop_settle(&s);
+}
+
+static void stage(const char *import_id)
+{
+    ImportOrdersRequest *req = arena_message(&s.arena, &oms__order__v1__import_orders_request__descriptor);
+    req->request_id = fresh(&s);
+    req->import_id = (char *)import_id;
+    for (int i = 0; i < 3; i++) {
+        NewOrder *e = entry(req, arena_printf(&s.arena, "%s-%d", import_id, i));
+        add_line(e, "POST", 1);
+        e->fulfilled = i == 0;
+    }
+    CancelledLine *line = arena_message(&s.arena, &oms__order__v1__import_orders_request__cancelled__descriptor);
+    NewOrder *e = entry(req, arena_printf(&s.arena, "%s-C", import_id));
+    e->cancelled = arena_alloc(&s.arena, sizeof(*e->cancelled));
+    e->cancelled[e->n_cancelled++] = line;
+    line->sku = "POST";
+    line->quantity = 1;
+    line->unit_price = money(&s, "GBP", 1, 0);
+    line->reason = "RETURNED";
+    get(&s, &erp, "ImportOrders", req);
+}
+
+static void ck_exports(ExportOrdersRequest req, int orders, int credits);
+
+START_TEST(drafts_are_exported_when_they_have_begun)
+{
+    open_shop(1);
+    order_some(1);
+    ExportOrdersRequest req = OMS__ORDER__V1__EXPORT_ORDERS_REQUEST__INIT, all = req;
+    shop_settle(&s);
+    req.after = ((ExportOrdersResponse *)export(&req)->reply)->position;
+    stage("first");
+    stage("second");
+    ck_exports(all, 1, 0);
+    ck_exports(req, 0, 0);
+    decide("DiscardImport", "second");
+    ck_exports(all, 1, 0);
+    ck_exports(req, 0, 0);
+    decide("ActivateImport", "first");
+    world_run(s.world, 5 * SECOND);
+    ck_exports(all, 4, 1);
+    ck_exports(req, 3, 1);
+    shop_close(&s);
+}
+END_TEST
+
 /* --- filters --- */
 
 static void ck_exports(ExportOrdersRequest req, int orders, int credits)
@@ -610,6 +665,6 @@ END_TEST
 SUITE("export", 120, everything_and_then_what_has_changed_is_the_present_state,
       an_export_of_everything_goes_on_behind_any_message, what_has_changed_goes_on_after_any_message,
       an_order_comes_once_a_message_however_often_it_has_changed, messages_are_small_however_large_orders_are,
-      only_what_fits_is_exported, who_copies_nothing_may_not_export, a_position_that_the_log_does_not_have_is_refused,
-      an_export_of_everything_that_is_too_old_is_refused, tokens_and_filters_that_are_wrong_are_refused,
-      a_gift_that_was_not_on_the_shelf_is_told)
+      drafts_are_exported_when_they_have_begun, only_what_fits_is_exported, who_copies_nothing_may_not_export,
+      a_position_that_the_log_does_not_have_is_refused, an_export_of_everything_that_is_too_old_is_refused,
+      tokens_and_filters_that_are_wrong_are_refused, a_gift_that_was_not_on_the_shelf_is_told)
