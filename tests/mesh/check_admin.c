@@ -246,7 +246,7 @@ static void fill(void)
 START_TEST(a_backup_says_what_it_is_and_brings_all_of_it)
 {
     Mesh__V1__BackupRequest request = MESH__V1__BACKUP_REQUEST__INIT;
-    Mesh__V1__BackupResponse *head;
+    Mesh__V1__BackupResponse *head = NULL;
     uint8_t sha256[32];
     for (int rerun = 0; rerun < 2; rerun++) {
         say_init("check", SAY_ERROR);
