@@ -149,6 +149,7 @@ static void open_shop(void)
 static int cost(const struct caller *who, const char *method, const void *request)
 {
     world_partition(s.world, s.order, s.inventory, 1000000);
+    world_partition(s.world, s.order, s.payment, 1000000);
     counted = 0;
     get(&s, who, method, request);
     int cost = counted;
