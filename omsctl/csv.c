@@ -221,15 +221,16 @@ size_t csv_line(const struct csv *csv)
 
 void csv_put(FILE *file, const char *text, char end)
 {
-    bool quoted = text[strcspn(text, ",\"\r\n")] != '\0';
-    if (quoted)
+    if (text[strcspn(text, ",\"\r\n")] == '\0') {
+        fputs(text, file);
+    } else {
         fputc('"', file);
-    for (; *text; text++) {
-        if (*text == '"')
-            fputc('"', file);
-        fputc(*text, file);
+        for (; *text; text++) {
+            if (*text == '"')
+                fputc('"', file);
+            fputc(*text, file);
+        }
+        fputc('"', file);
     }
-    if (quoted)
-        fputc('"', file);
     fputc(end, file);
 }

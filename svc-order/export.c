@@ -14,10 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE_ORDERS  200
-#define PAGE_LINES   1000 /* of a message; one order may have so many by itself */
-#define LOOK_ROWS    1000 /* so many are looked at for a message */
-#define LOOK_LINES   2000
+#define PAGE_ORDERS  100
+#define PAGE_LINES   500 /* of a message; one order may have more by itself */
+#define LOOK_ROWS    500 /* so many are looked at for a message */
+#define LOOK_LINES   1000
 #define PAGE_ENTRIES 256
 #define KEY_MAX      64
 

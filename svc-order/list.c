@@ -9,10 +9,10 @@
 #include <stdlib.h>
 
 #define PAGE_DEFAULT 50
-#define PAGE_LINES   2000 /* a page ends before more lines than that, so that its size is bounded */
-#define LOOK_ROWS    1000 /* so many are looked at for a page */
-#define LOOK_LINES   2000
-#define CHUNK        128 /* in one statement */
+#define PAGE_LINES   1000 /* a page ends before more lines than that, so that its size is bounded */
+#define LOOK_ROWS    500  /* so many are looked at for a page */
+#define LOOK_LINES   1000
+#define CHUNK        100 /* in one statement */
 
 struct list {
     struct search search;

@@ -386,7 +386,7 @@ static void ck_messages(const struct asked *a, size_t orders)
         size_t lines = 0;
         for (size_t k = 0; k < page->n_orders; k++)
             lines += page->orders[k]->n_lines;
-        ck_assert(lines <= 1000 || page->n_orders == 1);
+        ck_assert(lines <= 500 || page->n_orders == 1);
         n += page->n_orders;
     }
     ck_assert_uint_eq(n, orders);

@@ -375,10 +375,10 @@ START_TEST(a_page_looks_at_so_many_orders_and_leads_on)
         const char *filter, *channel;
         int pages, found;
     } cases[] = {
-        { "channel = nowhere", "", 3, 0 },
-        { "channel = rare", "", 3, 1 },
-        { "", "rare", 3, 1 },
-        { "", "nowhere", 3, 0 },
+        { "channel = nowhere", "", 6, 0 },
+        { "channel = rare", "", 6, 1 },
+        { "", "rare", 6, 1 },
+        { "", "nowhere", 6, 0 },
         { "order_id = ord_00007", "", 1, 1 },
         { "place_time < 1970-01-01", "", 1, 0 },
         { "customer_id = cus_y", "", 1, 0 },
@@ -420,7 +420,7 @@ START_TEST(drafts_are_passed_over_so_many_a_page)
             found += page->n_orders;
             req.page_token = page->next_page_token;
         } while (req.page_token[0]);
-        ck_assert_int_eq(pages, 3);
+        ck_assert_int_ge(pages, 5);
         ck_assert_uint_eq(found, 1);
     }
     shop_close(&s);
@@ -448,7 +448,10 @@ START_TEST(a_page_looks_at_so_many_lines_and_leads_on)
     ListOrdersRequest req = by("lines.sku:CUP");
     const ListOrdersResponse *page = get(&s, &staff, "ListOrders", &req);
     ck_assert_uint_eq(page->n_orders, 0);
-    ck_assert_str_ne(page->next_page_token, ""); /* three were looked at */
+    ck_assert_str_ne(page->next_page_token, ""); /* two were looked at */
+    req.page_token = page->next_page_token;
+    page = get(&s, &staff, "ListOrders", &req);
+    ck_assert_str_ne(page->next_page_token, "");
     req.page_token = page->next_page_token;
     ck_assert_str_eq(((ListOrdersResponse *)get(&s, &staff, "ListOrders", &req))->next_page_token, "");
     req = by("lines.sku:CUP channel = nowhere"); /* no line need be looked at */
