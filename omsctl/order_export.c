@@ -287,7 +287,7 @@ int run_order_export(struct ctl *ctl)
         exit = open_output(&e);
     if (exit != CTL_OK)
         return exit;
-    e.delta = cli_flag(ctl, "after") != NULL;
+    e.delta = e.after.seq || e.after.incarnation[0];
     progress_start(&e.progress, "orders and credits", 0);
     exit = close_output(&e, export(&e, cli_flag(ctl, "filter")));
     progress_end(&e.progress);

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """What happens to clients when parts of the mesh die, and to those who come in by the back door."""
 import errno
+import json
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ import grpc
 
 import tap
 from client import Client, Refused, await_prices, await_true, new_id, request_of
-from whole_mesh import Mesh
+from whole_mesh import CTL, Mesh
 
 AVAILABILITY = "oms.inventory.v1.InventoryService/BatchGetAvailability"
 PLACE = "oms.order.v1.OrderService/PlaceOrder"
@@ -160,6 +161,25 @@ def gateway_again():
     await_true("clients have found the gateway again", is_found)
 
 
+def an_export_that_is_cut_off_goes_on_where_it_was():
+    for chunk in range(6):
+        orders = [{"customerId": "petra", "currencyCode": "EUR", "channel": "erp", "externalId": f"long-{chunk}-{i}", "fulfilled": True,
+                   "lines": [{"sku": "MUG-S", "quantity": "1", "unitPrice": {"currencyCode": "EUR"}}] * 900} for i in range(5)]
+        taken = CLIENT.call("oms.order.v1.OrderService/ImportOrders", [{"requestId": new_id(), "orders": orders}], "erp:erp1")[0]
+        assert taken["placed"] == 5, taken["results"][0]
+    with subprocess.Popen([CTL, "order", "export", "--filter", "external_id = long-*"], env=MESH.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as export:
+        lines = [export.stdout.readline()]  # it has begun, and waits for us to read on
+        kill("svc-order")
+        MESH.up()
+        lines += export.stdout.readlines()
+        said = export.stderr.read()
+    assert export.returncode == 0, said
+    ids = [json.loads(line)["order"]["externalId"] for line in lines[:-1]]
+    assert sorted(ids) == sorted(f"long-{chunk}-{i}" for chunk in range(6) for i in range(5)), ids
+    assert "position" in json.loads(lines[-1]), lines[-1]
+
+
 def a_gateway_that_is_told_to_end_answers_what_is_under_way():
     """Orders wait for their stock when the gateway is told to end, and get it only after it has sent all clients away:
     every one of them is answered."""
@@ -255,6 +275,7 @@ if __name__ == "__main__":
             when_svc_shipping_is_killed_under_load_every_order_is_there_once_and_settled,
             when_the_card_processor_is_killed_under_load_every_order_is_there_once_and_settled,
             when_the_gateway_is_killed_under_load_every_order_is_there_once_and_settled,
+            an_export_that_is_cut_off_goes_on_where_it_was,
             a_gateway_that_is_told_to_end_answers_what_is_under_way,
             what_a_gateway_that_ends_does_not_answer_has_not_happened,
         ])
