@@ -50,7 +50,7 @@ const struct migration outbox_migrations[] = {
       "  discarded_us {int} NOT NULL,\n"
       "  discard_reason {text} NOT NULL\n"
       ") {clustered};\n" },
-    { 2, "whether any stand behind", "CREATE INDEX outbox_behind ON outbox (destination) WHERE state = 1;\n" },
+    { 2, "whether any stand behind", "CREATE INDEX outbox_behind ON outbox (state, destination) WHERE state = 1;\n" },
     {}
 };
 
