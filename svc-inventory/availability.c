@@ -166,7 +166,7 @@ static int read_missing(struct txn *txn, struct availability_page *page, struct 
     int r = txn_query_many(txn, &rows,
                            "WITH wanted (place, sku) AS (VALUES (CAST($1 AS BIGINT), CAST($2 AS TEXT))) "
                            "SELECT w.place, a.available, a.version "
-                           "FROM wanted w JOIN availability a ON a.sku = w.sku",
+                           "FROM wanted w CROSS JOIN availability a WHERE a.sku = w.sku",
                            n, 2, values);
     if (r < 0)
         return r;

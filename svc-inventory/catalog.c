@@ -80,7 +80,7 @@ static int check_skus_free(struct rpc_call *call, struct txn *txn, const Product
     struct rows rows;
     int r = txn_query_many(txn, &rows,
                            "WITH wanted (sku) AS (VALUES (CAST($1 AS TEXT))) SELECT v.sku, v.product_id "
-                           "FROM wanted JOIN variant v ON v.sku = wanted.sku ORDER BY v.sku",
+                           "FROM wanted CROSS JOIN variant v WHERE v.sku = wanted.sku ORDER BY v.sku",
                            product->n_variants, 1, skus);
     if (r < 0)
         return r;

@@ -61,8 +61,9 @@ static int query_lines(struct holdings *holdings, struct rows *ret_rows)
                           "WITH wanted (holder, operation_id) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS TEXT))) "
                           "SELECT r.holder, r.operation_id, r.reservation_id, r.order_id, r.released, l.sku, "
                           "l.location_id, CASE WHEN r.released = 0 THEN l.quantity ELSE l.rest END, l.rest "
-                          "FROM wanted w JOIN reservation r ON r.holder = w.holder AND r.operation_id = w.operation_id "
+                          "FROM wanted w CROSS JOIN reservation r "
                           "LEFT JOIN reservation_line l ON l.reservation_id = r.reservation_id "
+                          "WHERE r.holder = w.holder AND r.operation_id = w.operation_id "
                           "ORDER BY r.holder, r.operation_id, l.sku, l.location_id",
                           holdings->n, 2, values);
 }
@@ -199,13 +200,10 @@ static int write_parted(struct holdings *holdings)
         if (h->changed)
             memcpy(values + n++ * COLUMNS, row, sizeof(row));
     }
-    return txn_post_many(
-        holdings->txn,
-        "WITH parted (holder, operation_id, may_expire) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS TEXT), "
-        "CAST($3 AS BIGINT))) UPDATE reservation SET released = 1, "
-        "expire_us = CASE WHEN parted.may_expire = 1 THEN reservation.expire_us ELSE 0 END FROM parted "
-        "WHERE reservation.holder = parted.holder AND reservation.operation_id = parted.operation_id",
-        n, COLUMNS, values);
+    return txn_post_each(holdings->txn,
+                         "UPDATE reservation SET released = 1, expire_us = CASE WHEN $3 = 1 THEN expire_us ELSE 0 END "
+                         "WHERE holder = $1 AND operation_id = $2",
+                         n, COLUMNS, values);
 }
 
 static int write_rests(struct holdings *holdings)
@@ -226,13 +224,10 @@ static int write_rests(struct holdings *holdings)
             memcpy(values + n++ * COLUMNS, row, sizeof(row));
         }
     }
-    return txn_post_many(
-        holdings->txn,
-        "WITH left_over (reservation_id, sku, location_id, rest) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS TEXT), "
-        "CAST($3 AS TEXT), CAST($4 AS BIGINT))) UPDATE reservation_line SET rest = left_over.rest FROM left_over "
-        "WHERE reservation_line.reservation_id = left_over.reservation_id AND reservation_line.sku = left_over.sku "
-        "AND reservation_line.location_id = left_over.location_id",
-        n, COLUMNS, values);
+    return txn_post_each(holdings->txn,
+                         "UPDATE reservation_line SET rest = $4 WHERE reservation_id = $1 AND sku = $2 "
+                         "AND location_id = $3",
+                         n, COLUMNS, values);
 }
 
 int holdings_close(struct holdings *holdings)

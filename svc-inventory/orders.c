@@ -18,13 +18,9 @@ static int keep(struct txn *txn, const struct log_entry *entries, const void *co
             return -ENOMEM;
         memcpy(values + i * COLUMNS, row, sizeof(row));
     }
-    return txn_post_many(txn,
-                         "WITH confirmed (holder, order_id, behind) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS TEXT), "
-                         "CAST($3 AS TEXT))) UPDATE reservation SET expire_us = 0 FROM confirmed "
-                         "WHERE reservation.holder = confirmed.holder "
-                         "AND reservation.operation_id >= confirmed.order_id "
-                         "AND reservation.operation_id < confirmed.behind "
-                         "AND reservation.order_id = confirmed.order_id AND reservation.expire_us > 0",
+    return txn_post_each(txn,
+                         "UPDATE reservation SET expire_us = 0 WHERE holder = $1 AND operation_id >= $2 "
+                         "AND operation_id < $3 AND order_id = $2 AND expire_us > 0",
                          n, COLUMNS, values);
 }
 

@@ -79,7 +79,7 @@ static int read_products(struct txn *txn, const struct rows *rows, struct produc
     int r = txn_query_many(txn, &variants,
                            "WITH wanted (product_id) AS (VALUES (CAST($1 AS TEXT))) "
                            "SELECT v.product_id, v.sku, v.title, v.price_minor, v.currency, v.weight_grams, v.gtin, "
-                           "v.stocked FROM wanted JOIN variant v ON v.product_id = wanted.product_id "
+                           "v.stocked FROM wanted CROSS JOIN variant v WHERE v.product_id = wanted.product_id "
                            "ORDER BY v.product_id, v.place",
                            rows->n, 1, ids);
     if (r < 0)

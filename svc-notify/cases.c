@@ -1,5 +1,5 @@
-/* Cases raised and settled by what happens: a page of events is at most one statement of each, but where a matter that
- * has ended begins again. */
+/* Cases raised and settled by what happens: a page of events is raised and settled at once, but where a matter that has
+ * ended begins again. */
 #include "svc-notify/notify.h"
 
 #include "mesh/base/id.h"
@@ -111,14 +111,11 @@ static int settle_cases(struct txn *txn, const struct news *news, size_t n)
         }
 
     struct rows rows;
-    int r = txn_query_many(
-        txn, &rows,
-        "WITH v (of_kind, of_ref, by_what, by_whom, now_us) AS (VALUES (CAST($1 AS BIGINT), CAST($2 AS TEXT), "
-        "CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS BIGINT))) "
-        "UPDATE alert_case SET state = 3, resolve_time_us = v.now_us, resolved_by = v.by_whom, "
-        "resolution = v.by_what, version = version + 1 FROM v "
-        "WHERE ref = v.of_ref AND kind = v.of_kind AND state <> 3 RETURNING case_id, kind, order_id, version, ref",
-        settled, COLUMNS, values);
+    int r = txn_query_each(txn, &rows,
+                           "UPDATE alert_case SET state = 3, resolution = $3, resolved_by = $4, resolve_time_us = $5, "
+                           "version = version + 1 WHERE kind = $1 AND ref = $2 AND state <> 3 "
+                           "RETURNING case_id, kind, order_id, version, ref",
+                           settled, COLUMNS, values);
     return r < 0 ? r : tell_rows(txn, OMS__EVENT__V1__EVENT_TYPE__CASE_RESOLVED, &rows, news, n);
 }
 

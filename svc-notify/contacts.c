@@ -78,7 +78,7 @@ static int read_known(struct txn *txn, struct addressee *addressees, size_t n)
     int r = txn_query_many(txn, &rows,
                            "WITH wanted (order_id) AS (VALUES (CAST($1 AS TEXT))) "
                            "SELECT c.order_id, c.email <> '' FROM wanted "
-                           "JOIN contact c ON c.order_id = wanted.order_id WHERE c.known = 1",
+                           "CROSS JOIN contact c WHERE c.order_id = wanted.order_id AND c.known = 1",
                            n, 1, ids);
     for (size_t i = 0; r == 0 && i < rows.n; i++)
         find(addressees, n, row_text(&rows, i, 0))->state = row_int(&rows, i, 1) ? ADDRESS_KNOWN : ADDRESS_NONE;
@@ -124,11 +124,9 @@ static int store_contacts(struct txn *txn, Order *const *orders, size_t n)
         r = put_contact(txn, orders[i], values + i * CONTACT_COLUMNS);
     if (r < 0)
         return r;
-    return txn_post_many(txn,
-                         "WITH v (id, subject, name, email, total) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS TEXT), "
-                         "CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS TEXT))) "
-                         "UPDATE contact SET known = 1, subject = v.subject, name = v.name, email = v.email, "
-                         "total = v.total FROM v WHERE order_id = v.id",
+    return txn_post_each(txn,
+                         "UPDATE contact SET known = 1, subject = $2, name = $3, email = $4, total = $5 "
+                         "WHERE order_id = $1",
                          n, CONTACT_COLUMNS, values);
 }
 

@@ -23,11 +23,7 @@ static void put_ending(struct txn *txn, const char *message_id, enum message_sta
 
 static int end_messages(struct txn *txn, const struct value *rows, size_t n)
 {
-    return txn_post_many(txn,
-                         "WITH v (id, state, now_us) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS BIGINT), "
-                         "CAST($3 AS BIGINT))) "
-                         "UPDATE message SET state = v.state, update_time_us = v.now_us FROM v "
-                         "WHERE message_id = v.id AND message.state = 1",
+    return txn_post_each(txn, "UPDATE message SET state = $2, update_time_us = $3 WHERE message_id = $1 AND state = 1",
                          n, ENDING_COLUMNS, rows);
 }
 
@@ -215,7 +211,7 @@ int messages_send(struct txn *txn, const struct value *order_ids, size_t n)
     int r = txn_query_many(txn, &rows,
                            "WITH wanted (order_id) AS (VALUES (CAST($1 AS TEXT))) "
                            "SELECT m.message_id, m.order_id, m.trace FROM wanted "
-                           "JOIN message m ON m.order_id = wanted.order_id WHERE m.state = 1 "
+                           "CROSS JOIN message m WHERE m.order_id = wanted.order_id AND m.state = 1 "
                            "ORDER BY m.order_id, m.event_time_us, m.template, m.message_id",
                            n, 1, order_ids);
     if (r < 0 || n == 0)

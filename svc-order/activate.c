@@ -54,13 +54,10 @@ static int release_drafts(struct txn *txn, const struct rows *rows, size_t n)
         values[i * COLUMNS + 1] = I(txn->now_us);
         values[i * COLUMNS + 2] = I(txn->now_us + PENDING_PATIENCE_US);
     }
-    return txn_post_many(
-        txn,
-        "WITH begun (order_id, now_us, stuck_us) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS BIGINT), "
-        "CAST($3 AS BIGINT))) UPDATE sales_order SET draft = 0, version = 1, update_time_us = begun.now_us, "
-        "stuck_time_us = CASE WHEN elsewhere = 1 THEN 0 ELSE begun.stuck_us END FROM begun "
-        "WHERE sales_order.order_id = begun.order_id",
-        n, COLUMNS, values);
+    return txn_post_each(txn,
+                         "UPDATE sales_order SET draft = 0, version = 1, update_time_us = $2, "
+                         "stuck_time_us = CASE WHEN elsewhere = 1 THEN 0 ELSE $3 END WHERE order_id = $1",
+                         n, COLUMNS, values);
 }
 
 /* The rows are orders by their ids; those of their lines come by them, too. */
@@ -106,7 +103,8 @@ static int activate_orders(struct txn *txn, const char *import_id)
         r = txn_query_many(txn, &lines,
                            "WITH wanted (order_id) AS (VALUES (CAST($1 AS TEXT))) "
                            "SELECT l.order_id, l.sku, l.title, l.quantity, l.unit_minor, l.stocked "
-                           "FROM wanted JOIN order_line l ON l.order_id = wanted.order_id ORDER BY l.order_id, l.place",
+                           "FROM wanted CROSS JOIN order_line l WHERE l.order_id = wanted.order_id "
+                           "ORDER BY l.order_id, l.place",
                            n, 1, ids);
     if (r == 0)
         r = begin_orders(txn, &rows, n, &lines);
@@ -166,17 +164,13 @@ static int activate_credits(struct txn *txn, const char *import_id)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++)
         begun[i * COLUMNS + 1] = I(txn->now_us);
-    r = txn_post_many(txn,
-                      "WITH begun (credit_id, now_us) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS BIGINT))) "
-                      "UPDATE credit SET draft = 0, update_time_us = begun.now_us FROM begun "
-                      "WHERE credit.credit_id = begun.credit_id",
-                      n, COLUMNS, begun);
+    r = txn_post_each(txn, "UPDATE credit SET draft = 0, update_time_us = $2 WHERE credit_id = $1", n, COLUMNS, begun);
     if (r == 0)
         r = txn_query_many(txn, &lines,
                            "WITH wanted (credit_id) AS (VALUES (CAST($1 AS TEXT))) "
                            "SELECT l.credit_id, l.sku, l.title, l.quantity, l.unit_minor, l.stocked, l.reason, "
-                           "l.order_id, l.order_place FROM wanted JOIN credit_line l "
-                           "ON l.credit_id = wanted.credit_id ORDER BY l.credit_id, l.place",
+                           "l.order_id, l.order_place FROM wanted CROSS JOIN credit_line l "
+                           "WHERE l.credit_id = wanted.credit_id ORDER BY l.credit_id, l.place",
                            n, 1, ids);
     if (r == 0)
         r = begin_credits(txn, &rows, n, &lines);

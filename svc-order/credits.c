@@ -77,7 +77,7 @@ static int read_lines(struct txn *txn, Credit *const *credits, size_t n)
     int r = txn_query_many(txn, &rows,
                            "WITH wanted (credit_id) AS (VALUES (CAST($1 AS TEXT))) "
                            "SELECT l.credit_id, l.sku, l.title, l.quantity, l.unit_minor, l.order_id, l.reason "
-                           "FROM wanted JOIN credit_line l ON l.credit_id = wanted.credit_id "
+                           "FROM wanted CROSS JOIN credit_line l WHERE l.credit_id = wanted.credit_id "
                            "ORDER BY l.credit_id, l.place",
                            n, 1, ids);
     Credit *credit = NULL;

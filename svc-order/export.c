@@ -188,14 +188,16 @@ static int query_by_keys(struct txn *txn, bool credits, const char *const *keys,
     if (credits)
         return txn_query_many(txn, ret_rows,
                               "WITH wanted (n, credit_id) AS (VALUES (CAST($1 AS BIGINT), CAST($2 AS TEXT))) "
-                              "SELECT " SEARCH_CREDIT "FROM wanted w JOIN credit c ON c.credit_id = w.credit_id "
+                              "SELECT " SEARCH_CREDIT
+                              "FROM wanted w CROSS JOIN credit c WHERE c.credit_id = w.credit_id "
                               "ORDER BY w.n",
                               n, 2, values);
-    return txn_query_many(txn, ret_rows,
-                          "WITH wanted (n, order_id) AS (VALUES (CAST($1 AS BIGINT), CAST($2 AS TEXT))) "
-                          "SELECT " SEARCH_ORDER("1") "FROM wanted w JOIN sales_order o ON o.order_id = w.order_id "
-                                                      "ORDER BY w.n",
-                          n, 2, values);
+    return txn_query_many(
+        txn, ret_rows,
+        "WITH wanted (n, order_id) AS (VALUES (CAST($1 AS BIGINT), CAST($2 AS TEXT))) "
+        "SELECT " SEARCH_ORDER("1") "FROM wanted w CROSS JOIN sales_order o WHERE o.order_id = w.order_id "
+                                    "ORDER BY w.n",
+        n, 2, values);
 }
 
 /* Those of one kind, as far as the message has room; *n is how many entries it then covers. */

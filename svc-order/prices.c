@@ -114,7 +114,7 @@ int prices_read(struct txn *txn, const char **skus, size_t n, struct price_list 
     r = txn_query_many(
         txn, &rows,
         "WITH wanted (sku) AS (VALUES (CAST($1 AS TEXT))) SELECT p.sku, p.title, p.price_minor, p.currency, p.stocked "
-        "FROM wanted JOIN price p ON p.sku = wanted.sku",
+        "FROM wanted CROSS JOIN price p WHERE p.sku = wanted.sku",
         n_wanted, 1, wanted);
     if (r < 0)
         return r;

@@ -104,7 +104,7 @@ static int read_lines(struct txn *txn, Order *const *orders, size_t n)
     int r = txn_query_many(txn, &rows,
                            "WITH wanted (n, order_id) AS (VALUES (CAST($1 AS BIGINT), CAST($2 AS TEXT))) "
                            "SELECT w.n, l.sku, l.title, l.quantity, l.unit_minor, l.shipped, l.cancelled, l.returned "
-                           "FROM wanted w JOIN order_line l ON l.order_id = w.order_id ORDER BY w.n, l.place",
+                           "FROM wanted w CROSS JOIN order_line l WHERE l.order_id = w.order_id ORDER BY w.n, l.place",
                            n, WANTED_COLUMNS, values);
     for (size_t i = 0; r == 0 && i < rows.n; i++) {
         Order *order = orders[row_int(&rows, i, 0)];
@@ -136,8 +136,8 @@ int orders_read(struct txn *txn, const char *const *ids, size_t n, bool lines, O
         return -ENOMEM;
     int r = txn_query_many(txn, &rows,
                            "WITH wanted (n, order_id) AS (VALUES (CAST($1 AS BIGINT), CAST($2 AS TEXT))) "
-                           "SELECT " ORDER_COLUMNS
-                           "FROM wanted w JOIN sales_order o ON o.order_id = w.order_id " ORDER_ADDRESS "ORDER BY w.n",
+                           "SELECT " ORDER_COLUMNS "FROM wanted w CROSS JOIN sales_order o " ORDER_ADDRESS
+                           "WHERE o.order_id = w.order_id ORDER BY w.n",
                            n, WANTED_COLUMNS, values);
     if (r == 0)
         r = read_heads(txn, &rows, ret_orders);

@@ -54,7 +54,7 @@ static int read_sales(struct refunds *f)
     r = txn_query_many(f->txn, &rows,
                        "WITH wanted (channel, external_id) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS TEXT))) "
                        "SELECT o.external_id, o.order_id, o.customer_id, o.currency, o.payment_id, o.state, "
-                       "o.draft, o.import_id FROM wanted JOIN sales_order o ON o.channel = wanted.channel "
+                       "o.draft, o.import_id FROM wanted CROSS JOIN sales_order o WHERE o.channel = wanted.channel "
                        "AND o.external_id = wanted.external_id AND o.external_id <> ''",
                        n, 2, wanted);
     f->sales = r == 0 ? arena_alloc(f->txn->arena, (rows.n + 1) * sizeof(*f->sales)) : NULL;
@@ -137,8 +137,8 @@ static int read_solds(struct refunds *f)
         f->txn, &rows,
         "WITH wanted (order_id, sku) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS TEXT))) "
         "SELECT l.order_id, l.sku, l.title, l.place, l.unit_minor, l.shipped - l.returned - l.held, l.stocked "
-        "FROM wanted JOIN order_line l ON l.order_id = wanted.order_id AND l.sku = wanted.sku "
-        "WHERE l.shipped > l.returned + l.held ORDER BY l.order_id",
+        "FROM wanted CROSS JOIN order_line l WHERE l.order_id = wanted.order_id AND l.sku = wanted.sku "
+        "AND l.shipped > l.returned + l.held ORDER BY l.order_id",
         n, 2, wanted);
     f->solds = r == 0 ? arena_alloc(f->txn->arena, (rows.n + 1) * sizeof(*f->solds)) : NULL;
     if (!f->solds)

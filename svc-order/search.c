@@ -70,16 +70,17 @@ static int get(const void *resource, int field, size_t i, struct filter_held *re
 static int read_lines(struct txn *txn, bool credits, const struct value *wanted, size_t n, struct rows *ret_lines)
 {
     if (credits)
-        return txn_query_many(txn, ret_lines,
-                              "WITH wanted (n, credit_id) AS (VALUES (CAST($1 AS BIGINT), CAST($2 AS TEXT))) "
-                              "SELECT w.n, l.sku, l.quantity, CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), "
-                              "CAST(NULL AS BIGINT) FROM wanted w JOIN credit_line l ON l.credit_id = w.credit_id "
-                              "ORDER BY w.n",
-                              n, 2, wanted);
+        return txn_query_many(
+            txn, ret_lines,
+            "WITH wanted (n, credit_id) AS (VALUES (CAST($1 AS BIGINT), CAST($2 AS TEXT))) "
+            "SELECT w.n, l.sku, l.quantity, CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), "
+            "CAST(NULL AS BIGINT) FROM wanted w CROSS JOIN credit_line l WHERE l.credit_id = w.credit_id "
+            "ORDER BY w.n",
+            n, 2, wanted);
     return txn_query_many(txn, ret_lines,
                           "WITH wanted (n, order_id) AS (VALUES (CAST($1 AS BIGINT), CAST($2 AS TEXT))) "
                           "SELECT w.n, l.sku, l.quantity, l.shipped, l.cancelled, l.returned "
-                          "FROM wanted w JOIN order_line l ON l.order_id = w.order_id ORDER BY w.n",
+                          "FROM wanted w CROSS JOIN order_line l WHERE l.order_id = w.order_id ORDER BY w.n",
                           n, 2, wanted);
 }
 

@@ -77,8 +77,9 @@ static int read_postings(struct txn *txn, const struct rows *heads, LedgerEntry 
     int r = txn_query_many(txn, &rows,
                            "WITH wanted (entry_id) AS (VALUES (CAST($1 AS TEXT))) "
                            "SELECT p.entry_id, p.account, p.currency, COALESCE(l.minor, p.minor), l.sku, l.quantity "
-                           "FROM wanted JOIN ledger_posting p ON p.entry_id = wanted.entry_id "
+                           "FROM wanted CROSS JOIN ledger_posting p "
                            "LEFT JOIN ledger_line l ON l.entry_id = p.entry_id AND l.account = p.account "
+                           "WHERE p.entry_id = wanted.entry_id "
                            "ORDER BY p.entry_id, p.minor DESC, p.account, l.sku",
                            n, 1, ids);
     for (size_t i = 0, e = 0; r == 0 && i < rows.n; i++) {

@@ -174,8 +174,8 @@ static int check_books(struct slice *slice)
     struct rows rows;
     int r = txn_query_many(slice->txn, &rows,
                            "WITH wanted (document_id, kind) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS BIGINT))) "
-                           "SELECT e.document_id, e.kind, e.entry_id FROM wanted w JOIN ledger_entry e "
-                           "ON e.document_id = w.document_id AND e.kind = w.kind AND e.document_id <> ''",
+                           "SELECT e.document_id, e.kind, e.entry_id FROM wanted w CROSS JOIN ledger_entry e "
+                           "WHERE e.document_id = w.document_id AND e.kind = w.kind AND e.document_id <> ''",
                            slice->n, 2, values);
     for (size_t i = 0; r == 0 && i < rows.n; i++)
         for (size_t k = 0; k < slice->n; k++)

@@ -75,7 +75,7 @@ static int read_operations(struct txn *txn, Payment *const *payments, size_t n)
     int r = txn_query_many(txn, &rows,
                            "WITH wanted (payment_id) AS (VALUES (CAST($1 AS TEXT))) "
                            "SELECT o.payment_id, " OPERATION_COLUMNS " FROM wanted "
-                           "JOIN payment_operation o ON o.payment_id = wanted.payment_id "
+                           "CROSS JOIN payment_operation o WHERE o.payment_id = wanted.payment_id "
                            "ORDER BY o.payment_id, o.place",
                            n, 1, ids);
     Payment *payment = NULL;

@@ -71,7 +71,7 @@ int manifest_open(struct txn *txn, const char *const *ids, size_t n, size_t max_
     struct rows rows;
     int r = txn_query_many(txn, &rows,
                            "WITH wanted (id) AS (VALUES (CAST($1 AS TEXT))) SELECT " FULFILLMENT_COLUMNS
-                           "FROM wanted JOIN fulfillment f ON f.fulfillment_id = wanted.id",
+                           "FROM wanted CROSS JOIN fulfillment f WHERE f.fulfillment_id = wanted.id",
                            n, 1, values);
     if (r < 0)
         return r;
@@ -186,15 +186,10 @@ static int write_entries(struct manifest *m)
     }
 
     struct rows rows;
-    int r = txn_query_many(m->txn, &rows,
-                           "WITH v (id, before, standing, weight, tracking, promise, delayed, exception, time_us, "
-                           "version) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS BIGINT), CAST($3 AS BIGINT), "
-                           "CAST($4 AS BIGINT), CAST($5 AS TEXT), CAST($6 AS BIGINT), CAST($7 AS BIGINT), "
-                           "CAST($8 AS TEXT), CAST($9 AS BIGINT), CAST($10 AS BIGINT))) "
-                           "UPDATE fulfillment SET standing = v.standing, weight_grams = v.weight, "
-                           "tracking_number = v.tracking, promise_time_us = v.promise, delayed = v.delayed, "
-                           "exception = v.exception, update_time_us = v.time_us, version = v.version FROM v "
-                           "WHERE fulfillment_id = v.id AND fulfillment.version = v.before RETURNING fulfillment_id",
+    int r = txn_query_each(m->txn, &rows,
+                           "UPDATE fulfillment SET standing = $3, weight_grams = $4, tracking_number = $5, "
+                           "promise_time_us = $6, delayed = $7, exception = $8, update_time_us = $9, version = $10 "
+                           "WHERE fulfillment_id = $1 AND version = $2 RETURNING fulfillment_id",
                            n, COLUMNS, values);
     if (r < 0)
         return r;

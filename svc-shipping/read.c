@@ -65,11 +65,12 @@ static int read_lines(struct txn *txn, Fulfillment *const *fulfillments, size_t 
     for (size_t i = 0; i < n; i++)
         ids[i] = T(fulfillments[i]->fulfillment_id);
     struct rows rows;
-    int r = txn_query_many(txn, &rows,
-                           "WITH wanted (id) AS (VALUES (CAST($1 AS TEXT))) "
-                           "SELECT l.fulfillment_id, l.place, l.sku, l.quantity, l.missing FROM wanted "
-                           "JOIN fulfillment_line l ON l.fulfillment_id = wanted.id ORDER BY l.fulfillment_id, l.n",
-                           n, 1, ids);
+    int r = txn_query_many(
+        txn, &rows,
+        "WITH wanted (id) AS (VALUES (CAST($1 AS TEXT))) "
+        "SELECT l.fulfillment_id, l.place, l.sku, l.quantity, l.missing FROM wanted "
+        "CROSS JOIN fulfillment_line l WHERE l.fulfillment_id = wanted.id ORDER BY l.fulfillment_id, l.n",
+        n, 1, ids);
     if (r < 0)
         return r;
 

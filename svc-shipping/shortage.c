@@ -44,12 +44,8 @@ static int write_missing(struct txn *txn, const Fulfillment *f, const int64_t *a
         if (f->lines[i]->quantity < allocated[i])
             memcpy(values + n++ * COLUMNS, row, sizeof(row));
     }
-    return txn_post_many(
-        txn,
-        "WITH v (id, n, missing) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS BIGINT), CAST($3 AS BIGINT))) "
-        "UPDATE fulfillment_line SET missing = v.missing FROM v "
-        "WHERE fulfillment_id = v.id AND fulfillment_line.n = v.n",
-        n, COLUMNS, values);
+    return txn_post_each(txn, "UPDATE fulfillment_line SET missing = $3 WHERE fulfillment_id = $1 AND n = $2", n,
+                         COLUMNS, values);
 }
 
 /* Lines of which something is missing have another among the missing; those of which everything is are gone. */

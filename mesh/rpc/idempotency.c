@@ -123,12 +123,14 @@ static int find_many(struct txn *txn, struct rpc_call **calls, size_t n)
         *v++ = T(calls[i]->method->rule->full_name);
         *v++ = T(calls[i]->principal);
     }
-    int r = !values ? -ENOMEM
-                    : txn_query_many(txn, &rows,
-                                     "WITH asked (id, method, principal) AS (VALUES ($1, $2, $3)) SELECT " COLUMNS
-                                     " FROM asked JOIN rpc_request r ON r.id = asked.id AND r.method = asked.method"
-                                     " AND r.principal = asked.principal",
-                                     n, 3, values);
+    int r =
+        !values
+            ? -ENOMEM
+            : txn_query_many(txn, &rows,
+                             "WITH asked (id, method, principal) AS (VALUES ($1, $2, $3)) SELECT " COLUMNS
+                             " FROM asked CROSS JOIN rpc_request r WHERE r.id = asked.id AND r.method = asked.method"
+                             " AND r.principal = asked.principal",
+                             n, 3, values);
     for (size_t row = 0; r == 0 && row < rows.n; row++)
         for (size_t i = 0; i < n; i++)
             if (calls[i]->result == PENDING && strcmp(row_text(&rows, row, ROW_ID), id_of(calls[i])) == 0 &&
@@ -204,7 +206,7 @@ static int find_undone(struct txn *txn, struct rpc_call **undoing, size_t n, str
     return txn_query_many(txn, ret_rows,
                           "WITH asked (place, id, method, principal) AS (VALUES (CAST($1 AS BIGINT), CAST($2 AS TEXT),"
                           " CAST($3 AS TEXT), CAST($4 AS TEXT))) SELECT asked.place, r.hash FROM asked"
-                          " JOIN rpc_request r ON r.id = asked.id AND r.method = asked.method"
+                          " CROSS JOIN rpc_request r WHERE r.id = asked.id AND r.method = asked.method"
                           " AND r.principal = asked.principal",
                           n, 4, values);
 }

@@ -143,16 +143,23 @@ int row_message(const struct rows *rows, size_t row, ProtobufCMessage *message);
 /* The number of rows changed, or a negative errno. */
 #define txn_exec(txn, sql, ...)            txn_exec_values(txn, SQL(sql), TXN_VALUES(__VA_ARGS__))
 #define txn_query(txn, ret_rows, sql, ...) txn_query_values(txn, ret_rows, SQL(sql), TXN_VALUES(__VA_ARGS__))
-/* The statement is written for one row, with one parenthesis VALUES ($1, $2 …) that is repeated for chunks of 64, 16,
- * 4, 2 and 1 rows: n × columns values, row by row. Queries answer with all chunks' rows. No other parameter is
- * possible. */
+/* The statement is written for one row, with one parenthesis VALUES ($1, $2 …) that is repeated for chunks of rows: of
+ * 64, 16, 4, 2 and 1, or, where SQLite gains nothing by smaller ones, of 64, 16 and 1. n × columns values, row by row.
+ * Queries answer with all chunks' rows. No other parameter is possible. */
 #define txn_post_many(txn, sql, n, columns, values) txn_post_many_values(txn, SQL(sql), n, columns, values)
 #define txn_query_many(txn, ret_rows, sql, n, columns, values) \
     txn_query_many_values(txn, ret_rows, SQL(sql), n, columns, values)
+/* The statement as it is, for each of n rows of values in turn: updates of many rows. */
+#define txn_post_each(txn, sql, n, columns, values) txn_post_each_values(txn, SQL(sql), n, columns, values)
+#define txn_query_each(txn, ret_rows, sql, n, columns, values) \
+    txn_query_each_values(txn, ret_rows, SQL(sql), n, columns, values)
 
 int txn_post_values(struct txn *txn, const char *sql, const struct value *values, size_t n);
 int64_t txn_exec_values(struct txn *txn, const char *sql, const struct value *values, size_t n);
 int txn_query_values(struct txn *txn, struct rows *ret_rows, const char *sql, const struct value *values, size_t n);
 int txn_post_many_values(struct txn *txn, const char *sql, size_t n, size_t columns, const struct value *values);
+int txn_post_each_values(struct txn *txn, const char *sql, size_t n, size_t columns, const struct value *values);
 int txn_query_many_values(struct txn *txn, struct rows *ret_rows, const char *sql, size_t n, size_t columns,
+                          const struct value *values);
+int txn_query_each_values(struct txn *txn, struct rows *ret_rows, const char *sql, size_t n, size_t columns,
                           const struct value *values);
