@@ -19,8 +19,7 @@ struct statement {
     size_t rows;     /* how often its VALUES parenthesis is repeated */
     sqlite3_stmt *handle;
     int n_values, n_columns;
-    uint16_t *value_of; /* of SQLite's parameter i + 1: the index of its value */
-    char **names;       /* of the columns */
+    char **names; /* of the columns */
 };
 
 enum { BEGIN_WRITE, BEGIN_READ, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, ROLLBACK_TO, VERB_COUNT };
@@ -55,6 +54,9 @@ int error_of_sqlite(sqlite3 *db, int code);
 /* The statement with its VALUES parenthesis repeated and its parameters renumbered, on the heap; NULL: there is not
  * exactly one such parenthesis, or no memory. */
 char *many_expand(const char *sql, size_t rows, size_t columns);
+/* The statement with ?n for each $n, on the heap: SQLite takes $n for a name and compares it with all the others. NULL:
+ * it has a ? of its own, or no memory. */
+char *many_numbered(const char *sql);
 
 /* --- migrate.c --- */
 

@@ -1,4 +1,4 @@
-/* A statement for one row, rewritten for many. */
+/* Statements rewritten: one for one row for many, and $n as SQLite likes it. */
 #include "mesh/store/inside.h"
 
 #include <ctype.h>
@@ -91,6 +91,25 @@ char *many_expand(const char *sql, size_t rows, size_t columns)
     if (fclose(out) != 0) {
         free(text);
         return NULL;
+    }
+    return text;
+}
+
+char *many_numbered(const char *sql)
+{
+    char *text = strdup(sql);
+    for (char *s = text; s && *s;) {
+        if (*s == '\'' || *s == '"') {
+            s += skip_quoted(s) - s;
+            continue;
+        }
+        if (*s == '?') {
+            free(text);
+            return NULL;
+        }
+        if (*s == '$')
+            *s = '?';
+        s++;
     }
     return text;
 }

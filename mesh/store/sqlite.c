@@ -79,6 +79,9 @@ static int configure(struct connection *c, bool reader)
     sqlite3_db_config(c->db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
     sqlite3_db_config(c->db, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
     sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    /* A plan depends on the statement alone: else one whose parameter might decide which partial index serves is
+     * prepared anew for each value. */
+    sqlite3_db_config(c->db, SQLITE_DBCONFIG_ENABLE_QPSG, 1, NULL);
     return connection_execute(c, reader ? reader_pragmas : writer_pragmas);
 }
 
@@ -104,7 +107,6 @@ int connection_open(struct connection *c, const char *path, const char *vfs, boo
 static void statement_finish(struct statement *s)
 {
     sqlite3_finalize(s->handle);
-    free(s->value_of);
     for (int i = 0; s->names && i < s->n_columns; i++)
         free(s->names[i]);
     free(s->names);
@@ -144,22 +146,13 @@ void connection_abandon(struct connection *c)
         connection_verb(c, ROLLBACK);
 }
 
-/* SQLite takes $n for a name and counts parameters as it meets them. */
-static int map_values(struct statement *s)
+/* Of many rows each has what the one has. */
+static bool has_gap(const struct statement *s)
 {
-    int n = sqlite3_bind_parameter_count(s->handle);
-    s->value_of = calloc((size_t)n + 1, sizeof(*s->value_of));
-    if (!s->value_of)
-        return -ENOMEM;
-    for (int i = 0; i < n; i++) {
-        const char *name = sqlite3_bind_parameter_name(s->handle, i + 1);
-        int number = name && *name == '$' ? atoi(name + 1) : 0;
-        if (number < 1 || number > n)
-            return -EINVAL;
-        s->value_of[i] = (uint16_t)(number - 1);
-    }
-    s->n_values = n;
-    return 0;
+    for (int i = 1; s->rows == 1 && i <= s->n_values; i++)
+        if (!sqlite3_bind_parameter_name(s->handle, i))
+            return true;
+    return false;
 }
 
 static int copy_names(struct statement *s)
@@ -188,23 +181,22 @@ static int prepare(struct connection *c, struct statement *s, size_t columns)
     char *expanded = s->rows > 1 ? many_expand(s->sql, s->rows, columns) : NULL;
     if (s->rows > 1 && !expanded)
         return connection_refused(c, s->sql, "not exactly one VALUES parenthesis");
+    char *text = many_numbered(expanded ? expanded : s->sql);
+    free(expanded);
+    if (!text)
+        return connection_refused(c, s->sql, "a parameter is not $n");
 
     const char *tail = "";
-    int code =
-        sqlite3_prepare_v3(c->db, expanded ? expanded : s->sql, -1, SQLITE_PREPARE_PERSISTENT, &s->handle, &tail);
-    int r = error_of_sqlite(c->db, code);
+    int r = error_of_sqlite(c->db, sqlite3_prepare_v3(c->db, text, -1, SQLITE_PREPARE_PERSISTENT, &s->handle, &tail));
     if (r == -EINVAL)
         connection_refused(c, s->sql, NULL);
     else if (r == 0 && (!s->handle || tail[strspn(tail, " \n\t;")]))
         r = connection_refused(c, s->sql, "not exactly one statement");
-    free(expanded);
+    free(text);
     if (r < 0)
         return r;
-
-    r = map_values(s);
-    if (r == -EINVAL)
-        connection_refused(c, s->sql, "parameters are not $1 to $n");
-    return r < 0 ? r : copy_names(s);
+    s->n_values = sqlite3_bind_parameter_count(s->handle);
+    return has_gap(s) ? connection_refused(c, s->sql, "parameters are not $1 to $n") : copy_names(s);
 }
 
 static struct statement *find_slot(struct statement *slots, size_t capacity, const char *sql, size_t rows)

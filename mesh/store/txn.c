@@ -14,7 +14,7 @@ static int bind(struct statement *s, const struct value *values)
 {
     int code = SQLITE_OK;
     for (int i = 0; i < s->n_values && code == SQLITE_OK; i++) {
-        const struct value *v = &values[s->value_of[i]];
+        const struct value *v = &values[i];
         switch (v->type) {
         case VALUE_NULL:
             code = sqlite3_bind_null(s->handle, i + 1);
