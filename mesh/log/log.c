@@ -151,9 +151,8 @@ int log_position(struct txn *txn, struct log_position *ret_position)
     return log_range(txn, ret_position, &floor);
 }
 
-/* Only a prefix goes: an entry that a clock set in the future dated keeps what follows it, but the log stays gapless.
- */
-int64_t log_prune(struct txn *txn, int64_t max_age_us, size_t n)
+/* How many of the first n are old, and the number of the last of them. */
+static int64_t find_old(struct txn *txn, int64_t max_age_us, size_t n, int64_t *ret_last)
 {
     struct rows rows;
     int r = txn_query(txn, &rows, "SELECT seq, time_us FROM event_log ORDER BY seq LIMIT $1", I((int64_t)n));
@@ -162,11 +161,22 @@ int64_t log_prune(struct txn *txn, int64_t max_age_us, size_t n)
     size_t old = 0;
     while (old < rows.n && row_int(&rows, old, 1) < txn->now_us - max_age_us)
         old++;
-    if (old == 0)
-        return 0;
+    if (old > 0)
+        *ret_last = row_int(&rows, old - 1, 0);
+    return (int64_t)old;
+}
 
-    int64_t floor = row_int(&rows, old - 1, 0);
-    r = txn_post(txn, "UPDATE log_head SET floor = $1 WHERE one = 1", I(floor));
+/* Only a prefix goes: an entry that a clock set in the future dated keeps what follows it, but the log stays gapless.
+ * Mostly there is nothing to forget, which the first entry tells. */
+int64_t log_prune(struct txn *txn, int64_t max_age_us, size_t n)
+{
+    int64_t floor = 0, old = find_old(txn, max_age_us, 1, &floor);
+    if (old > 0 && n > 1)
+        old = find_old(txn, max_age_us, n, &floor);
+    if (old <= 0)
+        return old;
+
+    int r = txn_post(txn, "UPDATE log_head SET floor = $1 WHERE one = 1", I(floor));
     return r < 0 ? r : txn_exec(txn, "DELETE FROM event_log WHERE seq <= $1", I(floor));
 }
 
