@@ -143,6 +143,7 @@ void actor_finish(struct actor *actor)
 {
     assert(!actor->asking);
     actor_stop(actor);
+    depot_finish(actor);
     free(actor->reply);
     free((void *)actor->request.data);
 }

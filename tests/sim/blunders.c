@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define THINK_US     2000000
+#define IDLE_US      10000000
 #define ARENA_BUDGET (64 << 10)
 
 static const struct {
@@ -66,7 +67,10 @@ void blunder_act(struct actor *actor)
 
     if (actor->shop->closing)
         return;
-    if (service)
+    bool due = actor->shop->n_blunders < actor->shop->n_intentions / 4;
+    if (service && due) {
         blunder(service, blunders[i].sql);
-    actor_rest(actor, THINK_US / actor->shop->hurry);
+        actor->shop->n_blunders++;
+    }
+    actor_rest(actor, due ? THINK_US / actor->shop->hurry : IDLE_US);
 }

@@ -9,6 +9,7 @@
 
 #define FRESH        64 /* orders */
 #define THINK_US     300000
+#define AT_EASE_US   60000000
 #define PLACE_ORDER  "/oms.order.v1.OrderService/PlaceOrder"
 #define GET_ORDER    "/oms.order.v1.OrderService/GetOrder"
 #define LIST_ORDERS  "/oms.order.v1.OrderService/ListOrders"
@@ -23,6 +24,14 @@ typedef Oms__Order__V1__Order Order;
 static int64_t minor(const Google__Type__Money *money)
 {
     return money ? money->units * 100 + money->nanos / 10000000 : -1;
+}
+
+/* When everything that was wanted is ordered, nobody hurries any more. */
+static void ponder(struct actor *actor)
+{
+    const struct shop *shop = actor->shop;
+
+    actor_rest(actor, shop->n_intentions == shop->wanted ? AT_EASE_US : THINK_US / shop->hurry);
 }
 
 /* --- placing --- */
@@ -150,7 +159,7 @@ static void placed(struct actor *actor, const struct heard *answer)
             shop_violation(shop, "%s was refused as reused when it was not", in->request_id);
     }
     shop->n_open -= first;
-    actor_rest(actor, THINK_US / actor->shop->hurry);
+    ponder(actor);
 }
 
 static void place(struct actor *actor)
@@ -159,7 +168,7 @@ static void place(struct actor *actor)
     struct world *w = shop->w;
 
     if (shop->closing || shop->n_intentions == shop->wanted) {
-        actor_rest(actor, THINK_US / actor->shop->hurry);
+        ponder(actor);
         return;
     }
     struct intention *in = &shop->intentions[shop->n_intentions];
@@ -219,7 +228,7 @@ static void spoiled(struct actor *actor, const struct heard *answer)
     if (answer->code != RPC_INVALID_ARGUMENT || strcmp(answer->reason, "REQUEST_ID_REUSED") != 0)
         shop_violation(actor->shop, "another body under %s was answered %s %s", actor->intention->request_id,
                        rpc_code_name(answer->code), answer->reason);
-    actor_rest(actor, THINK_US / actor->shop->hurry);
+    ponder(actor);
 }
 
 static void spoil(struct actor *actor)
@@ -240,7 +249,7 @@ static void cancelled(struct actor *actor, const struct heard *answer)
     else if (answer->code != RPC_FAILED_PRECONDITION && answer->code != RPC_ABORTED) /* somebody is at it already */
         shop_violation(actor->shop, "cancelling %s was answered %s %s", actor->intention->order_id,
                        rpc_code_name(answer->code), answer->reason);
-    actor_rest(actor, THINK_US / actor->shop->hurry);
+    ponder(actor);
 }
 
 static void cancel(struct actor *actor)
@@ -277,7 +286,7 @@ static void got(struct actor *actor, const struct heard *answer)
                        answer->message);
     if (reply)
         oms__order__v1__get_order_response__free_unpacked(reply, NULL);
-    actor_rest(actor, THINK_US / actor->shop->hurry);
+    ponder(actor);
 }
 
 static struct bytes get_request(struct actor *actor)
@@ -302,7 +311,7 @@ static void pried(struct actor *actor, const struct heard *answer)
     if (answer->code != RPC_NOT_FOUND)
         shop_violation(actor->shop, "somebody else's order %s was answered %s", actor->intention->order_id,
                        rpc_code_name(answer->code));
-    actor_rest(actor, THINK_US / actor->shop->hurry);
+    ponder(actor);
 }
 
 static void pry(struct actor *actor)
@@ -329,7 +338,7 @@ static void listed(struct actor *actor, const struct heard *answer)
             shop_violation(actor->shop, "%s was listed %s", actor->caller.subject, reply->orders[i]->order_id);
     if (reply)
         oms__order__v1__list_orders_response__free_unpacked(reply, NULL);
-    actor_rest(actor, THINK_US / actor->shop->hurry);
+    ponder(actor);
 }
 
 static void list(struct actor *actor)
@@ -354,7 +363,7 @@ static void seen(struct actor *actor, const struct heard *answer)
             shop_violation(actor->shop, "%s has negative availability", reply->availability[i]->sku);
     if (reply)
         oms__inventory__v1__batch_get_availability_response__free_unpacked(reply, NULL);
-    actor_rest(actor, THINK_US / actor->shop->hurry);
+    ponder(actor);
 }
 
 static void look(struct actor *actor)

@@ -9,6 +9,7 @@
 #define THINK_US  400000
 #define IDLE_US   40000000 /* who can do nothing looks half as often, until it is as rarely as that */
 #define PAGE      10
+#define FORGETS   8  /* of so many times somebody looks for a new list before the old one is done */
 #define SHORTAGES 30 /* of so many parcels one is short */
 #define LIST      "/oms.shipping.v1.FulfillmentService/ListFulfillments"
 #define PACK      "/oms.shipping.v1.FulfillmentService/PackFulfillment"
@@ -32,6 +33,13 @@ static void check(struct actor *actor, const struct heard *answer)
 {
     if (answer->code != RPC_OK && answer->code != RPC_FAILED_PRECONDITION && answer->code != RPC_ABORTED)
         shop_violation(actor->shop, "a parcel was answered %s %s", rpc_code_name(answer->code), answer->message);
+}
+
+static void drop_list(struct actor *actor)
+{
+    if (actor->list)
+        oms__shipping__v1__list_fulfillments_response__free_unpacked(actor->list, NULL);
+    actor->list = NULL;
 }
 
 static void done(struct actor *actor, const struct heard *answer)
@@ -123,22 +131,32 @@ static const struct {
     { OMS__SHIPPING__V1__FULFILLMENT__STATE__EXCEPTION, give_up },
 };
 
-static void listed(struct actor *actor, const struct heard *answer)
+/* One of the list, by chance, and it is struck out; false: there is none. */
+static bool see_to_one(struct actor *actor)
 {
-    ListResponse *reply = NULL;
+    ListResponse *list = actor->list;
 
-    if (answer->code == RPC_OK)
-        reply = oms__shipping__v1__list_fulfillments_response__unpack(NULL, answer->reply.len, answer->reply.data);
-    const Fulfillment *f = NULL;
-    if (reply && reply->n_fulfillments)
-        f = reply->fulfillments[world_roll(actor->shop->w, reply->n_fulfillments)];
-    for (size_t i = 0; f && i < sizeof(chores) / sizeof(chores[0]); i++)
+    if (!list || list->n_fulfillments == 0)
+        return false;
+    size_t at = world_roll(actor->shop->w, list->n_fulfillments);
+    Fulfillment *f = list->fulfillments[at];
+    list->fulfillments[at] = list->fulfillments[list->n_fulfillments - 1];
+    list->fulfillments[--list->n_fulfillments] = f;
+    for (size_t i = 0; i < sizeof(chores) / sizeof(chores[0]); i++)
         if (chores[i].state == f->state)
             chores[i].see_to(actor, f);
-    if (!f)
+    oms__shipping__v1__fulfillment__free_unpacked(f, NULL);
+    return true;
+}
+
+static void listed(struct actor *actor, const struct heard *answer)
+{
+    drop_list(actor);
+    if (answer->code == RPC_OK)
+        actor->list =
+            oms__shipping__v1__list_fulfillments_response__unpack(NULL, answer->reply.len, answer->reply.data);
+    if (!see_to_one(actor))
         rest(actor, false);
-    if (reply)
-        oms__shipping__v1__list_fulfillments_response__free_unpacked(reply, NULL);
 }
 
 static void look(struct actor *actor, Oms__Shipping__V1__Fulfillment__State state, const char *location)
@@ -155,11 +173,19 @@ void warehouse_act(struct actor *actor)
 {
     char location[16];
 
+    if (world_roll(actor->shop->w, FORGETS) && see_to_one(actor))
+        return;
     shop_location(actor->number % SHOP_LOCATIONS, location);
     look(actor, chores[world_roll(actor->shop->w, 2)].state, location);
 }
 
 void service_act(struct actor *actor)
 {
+    drop_list(actor);
     look(actor, OMS__SHIPPING__V1__FULFILLMENT__STATE__EXCEPTION, "");
+}
+
+void depot_finish(struct actor *actor)
+{
+    drop_list(actor);
 }

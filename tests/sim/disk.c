@@ -39,49 +39,45 @@ static void image_copy(struct image *to, const struct image *from)
     to->exists = from->exists;
 }
 
+static void remember(struct file *f, size_t sector)
+{
+    size_t at = sector * SECTOR, n = at < f->now.len ? f->now.len - at : 0;
+
+    if (f->n_befores == f->befores_capacity) {
+        f->befores_capacity = f->befores_capacity ? 2 * f->befores_capacity : 64;
+        f->befores = realloc(f->befores, f->befores_capacity * sizeof(*f->befores));
+        assert(f->befores);
+    }
+    struct before *before = &f->befores[f->n_befores++];
+    before->sector = sector;
+    n = n < SECTOR ? n : SECTOR;
+    if (n > 0)
+        memcpy(before->data, f->now.data + at, n);
+    memset(before->data + n, 0, SECTOR - n);
+}
+
+/* Before something changes from there to there. */
 static void mark(struct file *f, size_t from, size_t to)
 {
     f->touched = true;
+    if (to > from)
+        f->dirty = grow(f->dirty, &f->dirty_capacity, (to - 1) / SECTOR + 1, 1);
     for (size_t s = from / SECTOR; s * SECTOR < to; s++) {
-        f->dirty = grow(f->dirty, &f->dirty_capacity, s + 1, 1);
-        if (f->dirty[s])
-            continue;
+        if (!f->dirty[s])
+            remember(f, s);
         f->dirty[s] = 1;
-        f->order = grow(f->order, &f->order_capacity, f->n_order + 1, sizeof(*f->order));
-        f->order[f->n_order++] = (uint32_t)s;
     }
 }
 
+/* What the machine sees is durable. */
 static void clean(struct file *f)
 {
-    for (size_t i = 0; i < f->n_order; i++)
-        f->dirty[f->order[i]] = 0;
-    f->n_order = 0;
+    for (size_t i = 0; i < f->n_befores; i++)
+        f->dirty[f->befores[i].sector] = 0;
+    f->n_befores = 0;
     f->touched = false;
-}
-
-/* Copies what of a sector lies inside both images. */
-static void sector_copy(struct image *to, const struct image *from, size_t sector, size_t n)
-{
-    size_t at = sector * SECTOR;
-    size_t end = at + n;
-
-    if (end > from->len)
-        end = from->len;
-    if (end > to->len)
-        end = to->len;
-    if (at < end)
-        memcpy(to->data + at, from->data + at, end - at);
-}
-
-/* Makes an image what the other one is, of which it differs in nothing but the dirty sectors. */
-static void follow(struct file *f, struct image *to, const struct image *from)
-{
-    image_length(to, from->len);
-    for (size_t i = 0; i < f->n_order; i++)
-        sector_copy(to, from, f->order[i], SECTOR);
-    to->exists = from->exists;
-    clean(f);
+    f->durable = f->now.exists;
+    f->durable_len = f->now.len;
 }
 
 struct file *file_make(const char *name)
@@ -99,9 +95,9 @@ void file_free(struct file *f)
 {
     file_forget_shm(f);
     free(f->now.data);
-    free(f->durable.data);
+    free(f->fate.data);
     free(f->dirty);
-    free(f->order);
+    free(f->befores);
     free(f);
 }
 
@@ -109,13 +105,10 @@ void file_write(struct file *f, const void *data, size_t n, size_t at)
 {
     if (n == 0)
         return;
-    if (at + n > f->now.len) {
-        if (at > f->now.len)
-            mark(f, f->now.len, at);
+    mark(f, at < f->now.len ? at : f->now.len, at + n);
+    if (at + n > f->now.len)
         image_length(&f->now, at + n);
-    }
     memcpy(f->now.data + at, data, n);
-    mark(f, at, at + n);
 }
 
 void file_truncate(struct file *f, size_t len)
@@ -143,36 +136,42 @@ void file_forget_shm(struct file *f)
 /* How a disk loses what it has in its cache: nothing, everything, what came after some moment, or here and there. */
 enum mood { KEEP_ALL, KEEP_NONE, KEEP_FIRST, KEEP_SOME, MOODS };
 
-static void decide(struct disk *disk, struct file *f)
+/* What of a sector has not reached the disk is in the image as it was before; the first n bytes have. */
+static void go_back(struct image *image, const struct before *before, size_t now_len, size_t n)
 {
-    struct image *durable = &f->durable;
+    size_t at = before->sector * SECTOR, reached = at + n < now_len ? at + n : now_len;
+    size_t from = reached > at ? reached - at : 0;
+
+    if (at + from < image->len)
+        memcpy(image->data + at + from, before->data + from,
+               image->len - at < SECTOR ? image->len - at - from : SECTOR - from);
+}
+
+/* Makes of the image, which is what the machine sees, what a crash now makes of it. */
+static void decide(struct disk *disk, struct file *f, struct image *image)
+{
     uint64_t *chance = &disk->chance;
     enum mood mood = (enum mood)(chance_next(chance) % MOODS);
-    size_t first = f->n_order ? chance_next(chance) % (f->n_order + 1) : 0;
+    size_t first = f->n_befores ? chance_next(chance) % (f->n_befores + 1) : 0;
     uint64_t odds = 5 + chance_next(chance) % 90;
-    size_t lens[] = { durable->len, f->now.len, durable->len };
+    size_t now_len = f->now.len, len = f->durable_len, lens[] = { len, now_len, len };
 
     if (!f->touched)
         return;
-    if (f->now.len > durable->len)
-        lens[2] += chance_next(chance) % (f->now.len - durable->len);
-    durable->exists = mood == KEEP_ALL          ? f->now.exists
-                      : mood == KEEP_NONE       ? durable->exists
-                      : chance_next(chance) % 2 ? f->now.exists
-                                                : durable->exists;
-    image_length(durable, mood == KEEP_ALL    ? f->now.len
-                          : mood == KEEP_NONE ? durable->len
-                                              : lens[chance_next(chance) % 3]);
-    for (size_t i = 0; i < f->n_order && mood != KEEP_NONE; i++) {
-        uint64_t dice = chance_next(chance) % 100;
-        bool keep = mood == KEEP_ALL || (mood == KEEP_FIRST ? i < first : dice < odds);
-        if (keep)
-            sector_copy(durable, &f->now, f->order[i], SECTOR);
-        else if (mood != KEEP_ALL && dice > 95)
-            sector_copy(durable, &f->now, f->order[i], dice * 4);
+    if (now_len > len)
+        lens[2] += chance_next(chance) % (now_len - len);
+    image->exists = mood == KEEP_ALL          ? f->now.exists
+                    : mood == KEEP_NONE       ? f->durable
+                    : chance_next(chance) % 2 ? f->now.exists
+                                              : f->durable;
+    len = mood == KEEP_ALL ? now_len : mood == KEEP_NONE ? len : lens[chance_next(chance) % 3];
+    image_length(image, len > now_len ? len : now_len);
+    for (size_t i = 0; i < f->n_befores; i++) {
+        uint64_t dice = mood == KEEP_NONE ? 0 : chance_next(chance) % 100;
+        bool keep = mood == KEEP_ALL || (mood == KEEP_FIRST ? i < first : mood == KEEP_SOME && dice < odds);
+        go_back(image, &f->befores[i], now_len, keep ? SECTOR : dice > 95 ? dice * 4 : 0);
     }
-    if (!durable->exists)
-        image_length(durable, 0);
+    image_length(image, image->exists ? len : 0);
 }
 
 void disk_tick(struct disk *disk)
@@ -183,8 +182,12 @@ void disk_tick(struct disk *disk)
     if (disk->doom == 0 || disk->doomed || --disk->doom > 0)
         return;
     disk->doomed = true;
-    for (struct file *f = disk->files; f; f = f->next)
-        decide(disk, f);
+    for (struct file *f = disk->files; f; f = f->next) {
+        f->sealed = f->touched;
+        if (f->sealed)
+            image_copy(&f->fate, &f->now);
+        decide(disk, f, &f->fate);
+    }
 }
 
 /* Journaling file systems keep the order of what they know about files: a deletion is durable once anything is synced
@@ -193,15 +196,36 @@ void disk_sync(struct disk *disk, struct file *synced)
 {
     for (struct file *f = disk && !disk->doomed ? disk->files : NULL; f; f = f->next)
         if (f->touched && (f == synced || !f->now.exists))
-            follow(f, &f->durable, &f->now);
+            clean(f);
+}
+
+/* Of a doomed disk: nothing of what was written since has reached it. */
+static void meet_fate(struct file *f)
+{
+    struct image now = f->now;
+
+    if (f->sealed) {
+        f->now = f->fate;
+        f->fate = now;
+        f->sealed = false;
+        return;
+    }
+    f->now.exists = f->durable;
+    if (f->durable_len > now.len)
+        image_length(&f->now, f->durable_len);
+    for (size_t i = 0; i < f->n_befores; i++)
+        go_back(&f->now, &f->befores[i], now.len, 0);
+    image_length(&f->now, f->durable_len);
 }
 
 void disk_crash(struct disk *disk)
 {
     for (struct file *f = disk->files; f; f = f->next) {
         if (!disk->doomed)
-            decide(disk, f);
-        follow(f, &f->now, &f->durable);
+            decide(disk, f, &f->now);
+        else
+            meet_fate(f);
+        clean(f);
         file_forget_shm(f);
         f->reserved = f->pending = NULL;
         f->readers = f->shm_users = 0;
@@ -220,7 +244,6 @@ void disk_copy(struct disk *disk, const char *from, const char *to)
     struct file *target = disk_file(disk, to, true);
 
     image_copy(&target->now, source ? &source->now : &nothing);
-    image_copy(&target->durable, &target->now);
     clean(target);
 }
 

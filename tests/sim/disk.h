@@ -1,8 +1,8 @@
 /* The disks of simulated machines: an SQLite VFS named "sim" whose files live in memory and whose unsynced writes are
  * lost or torn when the machine stops.
  *
- * A file is two images, what the machine sees and what is durable; a sync copies one onto the other. At a crash each
- * sector of 512 bytes that differs is old or new or torn, by the seed. A path is DISK/FILE. One thread. */
+ * A file keeps what its sectors of 512 bytes were before they were first written, until a sync. At a crash each of them
+ * is old or new or torn, by the seed. A path is DISK/FILE. One thread. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,4 +1,5 @@
-/* The files of simulated disks, as pairs of images; shared by disk.c and vfs.c. */
+/* The files of simulated disks: what the machine sees, and what it takes to go back to what is durable; shared by
+ * disk.c and vfs.c. */
 #pragma once
 
 #include "tests/sim/disk.h"
@@ -12,15 +13,24 @@ struct image {
     size_t len, capacity;
 };
 
+/* A sector as it was before it was first written after the last sync. */
+struct before {
+    size_t sector;
+    uint8_t data[SECTOR];
+};
+
 struct file {
     char name[128];
     struct image now;
-    struct image durable; /* of a doomed disk: what it will hold */
-    uint8_t *dirty;       /* a flag a sector: written since the last sync */
+    bool durable; /* it exists durably, and so long */
+    size_t durable_len;
+    uint8_t *dirty; /* a flag a sector: written since the last sync */
     size_t dirty_capacity;
-    uint32_t *order; /* dirty sectors in the order they were first written */
-    size_t n_order, order_capacity;
-    bool touched; /* length or existence may differ too */
+    struct before *befores; /* dirty sectors in the order they were first written */
+    size_t n_befores, befores_capacity;
+    bool touched;      /* length or existence may differ too */
+    struct image fate; /* of a doomed disk's file that was touched then: what it will be */
+    bool sealed;       /* it has one */
 
     const void *reserved, *pending; /* the handle that holds the lock */
     int readers;

@@ -40,6 +40,7 @@ struct world {
     int64_t now_us;
     struct faults faults;
     bool quiet;
+    int64_t hushed_until_us;
     int verbose; /* 1: what befalls machines; 2: every parcel, too */
     struct coming **heap;
     size_t n_heap, heap_capacity;

@@ -18,7 +18,8 @@
 #define KEPT_BYTES  (32 << 20) /* the heap keeps blocks as large as that, and as much in reserve */
 #define HOUR_US     3600000000
 #define SECOND_US   1000000
-#define OUTAGE_US   HOUR_US       /* the longest: longer than commands are tried */
+#define OUTAGE_US   HOUR_US /* the longest: longer than commands are tried */
+#define NOTICED_US  (60 * SECOND_US)
 #define OUTAGES     3             /* fewer than that many in a run */
 #define STORM_US    (2 * HOUR_US) /* the longest that faults last */
 #define LEASE_US    (30 * SECOND_US)
@@ -124,6 +125,19 @@ static void next_outage(struct outages *o)
     o->next_at += world_roll(o->shop->w, o->shop->wanted - o->next_at + 1);
 }
 
+/* Once everybody has noticed there is little going on, in which it would be all that happens. */
+static void strike(struct outages *o)
+{
+    struct shop *shop = o->shop;
+    int64_t us = (int64_t)world_roll(shop->w, OUTAGE_US);
+
+    o->left--;
+    next_outage(o);
+    node_crash(some_service(shop->w), us);
+    world_until(shop->w, shop_served, shop, NOTICED_US);
+    world_hush(shop->w, us - NOTICED_US);
+}
+
 static bool something_due(void *arg)
 {
     return outage_due(arg) || shop_served(((struct outages *)arg)->shop);
@@ -138,11 +152,8 @@ static void storm(struct shop *shop)
     next_outage(&outages);
     for (int64_t end_us = world_now(w) + STORM_US; world_now(w) < end_us;) {
         world_until(w, something_due, &outages, 1 + (int64_t)world_roll(w, 120 * SECOND_US));
-        if (outage_due(&outages)) {
-            outages.left--;
-            node_crash(some_service(w), (int64_t)world_roll(w, OUTAGE_US));
-            next_outage(&outages);
-        }
+        if (outage_due(&outages))
+            strike(&outages);
         if (shop_served(shop))
             break;
         judge(shop, false, true);

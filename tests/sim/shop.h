@@ -62,9 +62,9 @@ struct shop {
     struct intention *intentions;
     size_t n_intentions, wanted, n_open, acknowledged;
     struct adjustment *adjustments;
-    size_t n_adjustments;
-    int64_t hurry;                  /* so many times faster than at their ease people order and pack */
-    uint64_t regret;                /* in so many cases of a hundred somebody cancels instead of going on */
+    size_t n_adjustments, n_chores, n_blunders; /* chores: what staff have done, no more than there are orders */
+    int64_t hurry;                              /* so many times faster than at their ease people order and pack */
+    uint64_t regret;                            /* in so many cases of a hundred somebody cancels instead of going on */
     int64_t price_minor[SHOP_SKUS]; /* the last that was acknowledged; each product has one person who reprices it */
     bool closing;                   /* nobody begins anything new */
     bool closed;                    /* nobody acts any more, whatever is answered */
@@ -118,6 +118,7 @@ struct actor {
     struct intention *intention;
     struct adjustment *adjustment;
     char order_id[ID_MAX]; /* of the parcel in hand */
+    void *list;            /* what depots have still to see to */
     int sku, product;
     int64_t price_minor;
 };
@@ -141,6 +142,7 @@ void customer_act(struct actor *actor);
 void staff_act(struct actor *actor);
 void warehouse_act(struct actor *actor);
 void service_act(struct actor *actor);
+void depot_finish(struct actor *actor);
 void operator_act(struct actor *actor);
 void blunder_act(struct actor *actor);
 bool staff_load(struct shop *shop);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define THINK_US        2000000
+#define IDLE_US         10000000 /* without customers there is little to do */
 #define LOADING_US      7200000000
 #define UPSERT_PRODUCT  "/oms.catalog.v1.CatalogService/UpsertProduct"
 #define UPSERT_LOCATION "/oms.inventory.v1.InventoryService/UpsertLocation"
@@ -117,14 +118,14 @@ void staff_act(struct actor *actor)
 
     if (shop->closing)
         return;
-    if (world_roll(w, 3) == 0) {
+    if (shop->n_chores >= shop->n_intentions) {
+        actor_rest(actor, IDLE_US);
+    } else if (shop->n_chores++ % 3 == 0) {
         int mine = (int)world_roll(w, SHOP_PRODUCTS / SHOP_STAFF) * SHOP_STAFF + actor->number;
         upsert(actor, mine);
-    } else if (shop->n_adjustments < shop->wanted + SHOP_SKUS * SHOP_LOCATIONS) {
+    } else {
         int64_t delta = world_roll(w, 3) ? 1 + (int64_t)world_roll(w, 12) : -1 - (int64_t)world_roll(w, 6);
         adjust(actor, (int)world_roll(w, SHOP_SKUS - 1), (int)world_roll(w, SHOP_LOCATIONS), delta);
-    } else {
-        actor_rest(actor, THINK_US);
     }
 }
 

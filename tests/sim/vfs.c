@@ -1,5 +1,6 @@
 /* The SQLite side of simulated disks: handles, locks and the write-ahead log's shared memory. */
 #include "tests/sim/files.h"
+#include "tests/sim/memory.h"
 
 #include <sqlite3.h>
 #include <stdlib.h>
@@ -360,6 +361,7 @@ void disk_init(uint64_t seed)
     /* Refused, and not needed, when SQLite has been used before. */
     sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    memory_init();
     sqlite3_vfs_register(&sim_vfs, 1);
     sqlite3_randomness(0, NULL);
 }

@@ -215,7 +215,7 @@ bool world_step(struct world *w)
 
     if (w->steps++ % REWEIGH_STEPS == 0)
         reweigh(w);
-    if (!w->quiet)
+    if (!w->quiet && w->now_us >= w->hushed_until_us)
         misfortune(w);
     happen(w);
     struct queue *lane = pick(w, &node);
@@ -261,6 +261,11 @@ bool world_until(struct world *w, bool (*condition)(void *arg), void *arg, int64
         if (w->now_us >= end_us || !world_step(w))
             return condition(arg);
     return true;
+}
+
+void world_hush(struct world *w, int64_t us)
+{
+    w->hushed_until_us = w->now_us + us;
 }
 
 void world_quiet(struct world *w)

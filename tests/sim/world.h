@@ -55,6 +55,8 @@ void world_run(struct world *w, int64_t us);
 bool world_until(struct world *w, bool (*condition)(void *arg), void *arg, int64_t at_most_us);
 /* Faults end, links heal, the cache and whoever is outside answer; who is down gets up when it would have. */
 void world_quiet(struct world *w);
+/* For so long nothing befalls the machines that does not already; messages still get lost. */
+void world_hush(struct world *w, int64_t us);
 /* Requests are on their way whose senders have given them up. */
 bool world_belated(const struct world *w);
 
