@@ -58,10 +58,15 @@ static int check_lines(struct crediting *c)
 static int check_external_id(struct crediting *c)
 {
     struct rows rows;
-    int r = txn_query(c->txn, &rows, "SELECT credit_id FROM credit WHERE channel = $1 AND external_id = $2",
+    int r = txn_query(c->txn, &rows, "SELECT credit_id, draft FROM credit WHERE channel = $1 AND external_id = $2",
                       T(c->req->channel), T(c->req->external_id));
     if (r < 0 || rows.n == 0)
         return r;
+    if (row_int(&rows, 0, 1)) {
+        r = rpc_fail(c->call, RPC_ALREADY_EXISTS, "CREDIT_STAGED", "an import that is staged holds the number");
+        rpc_error_meta(c->call, "external_id", c->req->external_id);
+        return r;
+    }
     c->known_id = row_text(&rows, 0, 0);
     r = rpc_fail(c->call, RPC_ALREADY_EXISTS, "CREDIT_EXISTS",
                  "this channel has given the number to another credit memo");

@@ -39,10 +39,12 @@ static int check_external_id(struct placing *p)
                       T(p->req->channel), T(p->req->external_id));
     if (r < 0 || rows.n == 0)
         return r;
-    r = rpc_fail(p->call, RPC_ALREADY_EXISTS, "ORDER_EXISTS", "this channel has given the number to another order");
+    bool draft = row_int(&rows, 0, 2) != 0;
+    r = draft ? rpc_fail(p->call, RPC_ALREADY_EXISTS, "ORDER_STAGED", "an import that is staged holds the number")
+              : rpc_fail(p->call, RPC_ALREADY_EXISTS, "ORDER_EXISTS",
+                         "this channel has given the number to another order");
     rpc_error_meta(p->call, "external_id", p->req->external_id);
-    bool his = strcmp(owner, row_text(&rows, 0, 1)) == 0 && row_int(&rows, 0, 2) == 0;
-    if (owner[0] == '\0' || his) {
+    if (!draft && (owner[0] == '\0' || strcmp(owner, row_text(&rows, 0, 1)) == 0)) {
         p->known_id = row_text(&rows, 0, 0);
         rpc_error_meta(p->call, "order_id", row_text(&rows, 0, 0));
         rpc_error_resource(p->call, "order", row_text(&rows, 0, 0));

@@ -209,20 +209,20 @@ const char *refund_find(const struct refunds *f, const CancelledLine *line, int6
     return left < line->quantity ? "NOT_ENOUGH_LEFT" : dear < line->quantity ? "ABOVE_SALE_PRICE" : NULL;
 }
 
-static struct sold *first_left(const struct refund *refund, int64_t unit_minor, bool same_price)
+/* The cheapest that was not cheaper than that, so that what was dear is left for what is said to have been dear. */
+static struct sold *cheapest_left(const struct refund *refund, int64_t unit_minor)
 {
+    struct sold *cheapest = NULL;
     for (struct sold *s = refund->solds; s < refund->solds + refund->n; s++) {
-        if (s->left > 0 && (same_price ? s->unit_minor == unit_minor : s->unit_minor > unit_minor))
-            return s;
+        if (s->left > 0 && s->unit_minor >= unit_minor && (!cheapest || s->unit_minor < cheapest->unit_minor))
+            cheapest = s;
     }
-    return NULL;
+    return cheapest;
 }
 
 struct sold *refund_take(const struct refund *refund, int64_t unit_minor, int64_t quantity, int64_t *ret_taken)
 {
-    struct sold *s = first_left(refund, unit_minor, true);
-    if (!s)
-        s = first_left(refund, unit_minor, false);
+    struct sold *s = cheapest_left(refund, unit_minor);
     int64_t taken = s->left < quantity ? s->left : quantity;
     s->left -= taken;
     *ret_taken = taken;

@@ -364,7 +364,25 @@ START_TEST(of_two_credits_for_the_last_one_left_the_first_gets_it)
 }
 END_TEST
 
-START_TEST(of_several_lines_of_a_sku_the_one_at_that_price_is_taken_first_and_then_the_first)
+START_TEST(what_is_taken_back_cheap_leaves_what_was_dear)
+{
+    open_shop();
+    ImportOrdersRequest *req = chunk();
+    NewOrder *e = entry(req, "1");
+    sold(e, "CUP", 2, 6);
+    sold(e, "CUP", 2, 5);
+    ck_taken(import(req), 0);
+    req = chunk();
+    back(entry(req, "C1"), "CUP", 2, 4, "1", "");
+    back(entry(req, "C2"), "CUP", 2, 6, "1", "");
+    const ImportOrdersResponse *ret = import(req);
+    ck_assert_uint_eq(ck_taken(ret, 0)->refunded, 1);
+    ck_assert_uint_eq(ck_taken(ret, 1)->refunded, 1);
+    shop_close(&s);
+}
+END_TEST
+
+START_TEST(of_several_lines_of_a_sku_the_cheapest_that_has_cost_as_much_is_taken_first)
 {
     open_shop();
     ImportOrdersRequest *req = chunk();
@@ -739,9 +757,9 @@ SUITE("elsewhere", 120, an_order_that_was_carried_out_elsewhere_is_complete_as_i
       only_an_erp_says_what_was_done_elsewhere, an_entry_is_one_thing_and_is_not_paid_here,
       what_comes_back_of_an_order_is_a_refund_of_it, an_order_of_which_all_is_given_back_is_refunded,
       what_does_not_hold_is_a_credit_and_says_why, of_two_credits_for_the_last_one_left_the_first_gets_it,
-      of_several_lines_of_a_sku_the_one_at_that_price_is_taken_first_and_then_the_first,
-      a_credit_memo_may_refund_several_orders, a_refund_needs_no_catalogue,
-      a_number_has_one_credit_memo_and_a_repeated_chunk_the_same_answer,
+      of_several_lines_of_a_sku_the_cheapest_that_has_cost_as_much_is_taken_first,
+      what_is_taken_back_cheap_leaves_what_was_dear, a_credit_memo_may_refund_several_orders,
+      a_refund_needs_no_catalogue, a_number_has_one_credit_memo_and_a_repeated_chunk_the_same_answer,
       a_chunk_whose_answer_is_lost_is_carried_out_once, stock_and_books_are_told_once_over_a_bad_network,
       credit_memos_are_listed_newest_first_to_whoever_may_see_them,
       a_document_that_is_refused_elsewhere_holds_up_no_other, an_imported_order_stays_as_it_is_whatever_is_told_of_it,

@@ -214,8 +214,10 @@ START_TEST(what_is_discarded_leaves_nothing_and_frees_what_it_held)
     back(entry(req, "c"), "CUP", 1, 4, "1", "");
     back(entry(req, "x"), "CUP", 2, 4, "1", "");
     const ImportOrdersResponse *ret = import(req);
-    ck_entry_refused(ret, 0, "ORDER_EXISTS", "");
-    ck_entry_refused(ret, 1, "CREDIT_EXISTS", "");
+    ck_entry_refused(ret, 0, "ORDER_STAGED", "");
+    ck_assert_str_eq(ret->results[0]->order_id, ""); /* it may yet be forgotten */
+    ck_entry_refused(ret, 1, "CREDIT_STAGED", "");
+    ck_assert_str_eq(ret->results[1]->credit_id, "");
     ck_assert_uint_eq(ck_taken(ret, 2)->credited, 1);
 
     discard("i");
@@ -245,7 +247,7 @@ START_TEST(an_import_with_a_refused_entry_cannot_be_activated)
     sold(entry(req, "e"), "CUP", 1, 4);
     const ImportOrdersResponse *ret = import(req);
     ck_assert_uint_eq(ret->refused, 3);
-    ck_entry_refused(ret, 2, "ORDER_EXISTS", "");
+    ck_entry_refused(ret, 2, "ORDER_STAGED", "");
     ck_job("i", STATE(STAGED), 4, 3, 0);
     const struct asked *a = ask_activate("i");
     ck_refused(a, RPC_FAILED_PRECONDITION, "IMPORT_INCOMPLETE", "");
