@@ -18,6 +18,7 @@ typedef Oms__Order__V1__Order Order;
 typedef Oms__Order__V1__OrderLine OrderLine;
 typedef Oms__Order__V1__PlaceOrderRequest PlaceOrderRequest;
 typedef Oms__Order__V1__PlaceOrderRequest__Line PlaceOrderLine;
+typedef Oms__Order__V1__ImportJob ImportJob;
 typedef Oms__Order__V1__ImportOrdersRequest ImportOrdersRequest;
 typedef Oms__Order__V1__ImportOrdersRequest__Entry NewOrder;
 typedef Oms__Order__V1__ImportOrdersRequest__Cancelled CancelledLine;

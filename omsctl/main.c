@@ -85,6 +85,8 @@ static const struct flag order_cancel_flags[] = {
 static const struct flag order_import_flags[] = {
     { "map", "MAPPING", NULL, "how to read FILE: columns, formats, patterns (dev/sample/retailer.json)" },
     { "report", "FILE", NULL, "write what became of every line, as CSV" },
+    { "staged", "NAME", NULL,
+      "all of it or nothing: kept under this name, and begun together if no invoice is refused" },
     {},
 };
 

@@ -3,6 +3,7 @@
 #include "omsctl/commands.h"
 #include "omsctl/order_credits.h"
 #include "omsctl/order_send.h"
+#include "omsctl/order_stage.h"
 #include "omsctl/patience.h"
 #include "omsctl/retail_report.h"
 #include "omsctl/show.h"
@@ -14,6 +15,7 @@
 struct import {
     struct ctl *ctl;
     const struct retail *retail;
+    const char *import_id;     /* "": what is taken begins at once */
     struct retail_fate *fates; /* of each invoice number */
     const char **judged;       /* of each line */
     uint32_t *unlike;          /* cancellations whose credit memos may be otherwise than the file has it */
@@ -104,14 +106,14 @@ static void note_refusal(struct import *import, uint32_t number, const ImportRef
                 refusal->field[0] ? ")" : "");
 }
 
-/* One that came in before is in, and counts as taken. */
+/* One that came in before is in, and counts as taken; but not with a staged import, which it is no part of. */
 static size_t entry_ended(void *arg, size_t i, const ImportResult *result)
 {
     struct import *import = arg;
     uint32_t number = import->retail->sent[i];
     const struct retail_invoice *invoice = &import->retail->invoices[number];
     import->fates[number].answered = true;
-    if (result->refusal && !result->order_id[0] && !result->credit_id[0])
+    if (result->refusal && (import->import_id[0] || (!result->order_id[0] && !result->credit_id[0])))
         note_refusal(import, number, result->refusal);
     else if (invoice->cancellation && (result->refusal || result->refunded != refunds_of(import, invoice)))
         import->unlike[import->n_unlike++] = number;
@@ -159,13 +161,51 @@ static int catalogue_position(struct ctl *ctl, Mesh__V1__Position **ret_position
 static int send_invoices(struct import *import)
 {
     const struct retail *retail = import->retail;
-    struct order_sending sending = {
-        .ctl = import->ctl, .n = retail->n_sent, .entry = fill_entry, .ended = entry_ended, .arg = import
-    };
+    struct order_sending sending = { .ctl = import->ctl,
+                                     .n = retail->n_sent,
+                                     .import_id = import->import_id,
+                                     .entry = fill_entry,
+                                     .ended = entry_ended,
+                                     .arg = import };
     for (size_t i = 0; i < retail->n_sent; i++)
         sending.lines += retail->invoices[retail->sent[i]].n;
     int exit = catalogue_position(import->ctl, &sending.after);
+    if (exit == CTL_OK && import->import_id[0]) {
+        exit = order_stage_await(import->ctl, sending.after);
+        sending.after = NULL;
+    }
     return exit == CTL_OK ? order_send(&sending) : exit;
+}
+
+static int end_stage(struct import *import)
+{
+    if (import->refused == 0)
+        return order_stage_activate(import->ctl, import->import_id);
+    fprintf(stderr, "omsctl: nothing is imported: %zu of %zu invoices were refused, and import %s is discarded\n",
+            import->refused, import->retail->n_sent, import->import_id);
+    int exit = order_stage_discard(import->ctl, import->import_id);
+    return exit == CTL_OK ? CTL_REFUSED : exit;
+}
+
+/* What was staged and has not begun is not taken. */
+static void forget_staged(struct import *import)
+{
+    for (size_t i = 0; i < import->retail->n_sent; i++) {
+        struct retail_fate *fate = &import->fates[import->retail->sent[i]];
+        fate->answered = fate->refusal != NULL;
+    }
+}
+
+static int run_import(struct import *import)
+{
+    int exit = send_invoices(import);
+    if (exit == CTL_OK && import->import_id[0])
+        exit = end_stage(import);
+    if (exit != CTL_OK && import->import_id[0])
+        forget_staged(import);
+    if (exit != CTL_OK)
+        return exit;
+    return order_credits_read(import->ctl, import->retail, import->unlike, import->n_unlike, import->judged);
 }
 
 static int tell(const struct import *import, int exit)
@@ -183,16 +223,14 @@ static int tell(const struct import *import, int exit)
 
 static int import_retail(struct ctl *ctl, const struct retail *retail)
 {
-    struct import import = { .ctl = ctl, .retail = retail };
+    const char *import_id = cli_flag(ctl, "staged");
+    struct import import = { .ctl = ctl, .retail = retail, .import_id = import_id ? import_id : "" };
     if (!cli_client(ctl))
         return CTL_USAGE;
     import.fates = arena_zalloc(&ctl->arena, (retail->numbers.n + 1) * sizeof(*import.fates));
     import.judged = arena_zalloc(&ctl->arena, (retail->n_lines + 1) * sizeof(*import.judged));
     import.unlike = arena_alloc(&ctl->arena, (retail->n_sent + 1) * sizeof(*import.unlike));
-    int exit = send_invoices(&import);
-    if (exit == CTL_OK)
-        exit = order_credits_read(ctl, retail, import.unlike, import.n_unlike, import.judged);
-    return tell(&import, exit);
+    return tell(&import, run_import(&import));
 }
 
 int run_order_import(struct ctl *ctl)

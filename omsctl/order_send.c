@@ -76,6 +76,7 @@ static void make_chunk(struct sending *s)
     request.orders = list;
     request.n_orders = n;
     request.min_position = s->what->after;
+    request.import_id = (char *)s->what->import_id;
     pack(&arena, &request, chunk);
     chunk->n = n;
     s->made += n;

@@ -13,6 +13,7 @@ struct order_sending {
     struct ctl *ctl;
     size_t n, lines;           /* entries; lines of all of them, for the progress */
     Mesh__V1__Position *after; /* of the catalogue: what is in it by then is known when they are priced; or NULL */
+    const char *import_id;     /* they are staged under it; "": they begin at once */
     /* Fills entry i, in the arena, which lives until it is packed; returns the latest entry before i that must be
      * carried out before it, or ORDER_SEND_NONE. */
     size_t (*entry)(void *arg, size_t i, struct arena *arena, NewOrder *ret_entry);

@@ -1,4 +1,5 @@
 """What breaks an import that is under way: a proxy that cuts its connection anywhere, and death of omsctl and of services."""
+import contextlib
 import pathlib
 import socket
 import struct
@@ -11,6 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "chaos")
 from processes import Victims  # noqa: E402
 
 BUFFER = 65536
+GIVEN_UP_MAX = 50
 VICTIMS = ("gateway", "svc-inventory", "svc-order", "svc-payment")
 
 
@@ -38,21 +40,24 @@ class Proxy:
                 client, _ = self.listener.accept()
             except OSError:
                 return
-            try:
-                host, port = self.target.rsplit(":", 1)
-                server = socket.create_connection((host, int(port)))
-            except OSError:
-                client.close()
-                continue
-            pair = client, server
-            with self.lock:
-                self.pairs.append(pair)
-            for source, sink in (pair, pair[::-1]):
-                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                threading.Thread(target=self._pump, args=(source, sink, pair), daemon=True).start()
+            with contextlib.suppress(OSError):  # the gateway is away, or the client is already
+                self._join(client)
+
+    def _join(self, client):
+        host, port = self.target.rsplit(":", 1)
+        try:
+            pair = client, socket.create_connection((host, int(port)))
+        except OSError:
+            client.close()
+            raise
+        with self.lock:
+            self.pairs.append(pair)
+        for source, sink in (pair, pair[::-1]):
+            threading.Thread(target=self._pump, args=(source, sink, pair), daemon=True).start()
 
     def _pump(self, source, sink, pair):
         try:
+            sink.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while data := source.recv(BUFFER):
                 if pair in self.doomed:
                     sink.sendall(data[:self.random.randrange(len(data) + 1)])
@@ -69,11 +74,9 @@ class Proxy:
             self.pairs.remove(pair)
             self.doomed.discard(pair)
         for end in pair:
-            try:
+            with contextlib.suppress(OSError):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             end.close()
 
     def is_idle(self):
@@ -81,10 +84,11 @@ class Proxy:
             return not self.pairs
 
     def cut(self):
-        """In the midst of the next bytes of each connection; how many there were."""
+        """In the midst of the next bytes of each connection. False: there is none that is not about to be cut."""
         with self.lock:
-            self.doomed.update(self.pairs)
-            return len(self.pairs)
+            whole = [pair for pair in self.pairs if pair not in self.doomed]
+            self.doomed.update(whole)
+            return bool(whole)
 
 
 class Import:
@@ -93,7 +97,7 @@ class Import:
     def __init__(self, mesh, server, command, log):
         self.command, self.log = list(map(str, command)), log
         self.env = mesh.env | {"OMSCTL_SERVER": server}
-        self.peak_kb = 0
+        self.peak_kb, self.given_up = 0, 0
         self._begin()
 
     def __enter__(self):
@@ -126,7 +130,8 @@ class Import:
         code = self.child.poll()
         if code is None:
             return None
-        if code == 3:  # it gave up waiting
+        if code == 3 and self.given_up < GIVEN_UP_MAX:  # it could not wait any longer
+            self.given_up += 1
             self.kill()
             return None
         return code, self.child.stdout.read().decode()
@@ -135,7 +140,7 @@ class Import:
 def cut_one(what, victims, imports, proxy):
     """False: not now. What does not run yet has nothing to lose."""
     if what == "connection":
-        return proxy.cut() > 0
+        return proxy.cut()
     if what == "omsctl":
         if proxy.is_idle():
             return False
