@@ -120,20 +120,6 @@ int credits_read(struct txn *txn, const char *const *credit_ids, size_t n, Credi
     return read_credits(txn, &rows, rows.n, ret_credits);
 }
 
-static int check_name(struct rpc_call *call, const GetCreditRequest *req)
-{
-    bool by_id = req->credit_id[0], external = req->external_id[0];
-    if (by_id && (external || req->channel[0]))
-        return rpc_fail_field(call, external ? "external_id" : "channel", "FIELD_UNEXPECTED",
-                              "the credit memo is named by its credit_id already");
-    if (!by_id && !external && req->channel[0])
-        return rpc_fail_field(call, "external_id", "FIELD_REQUIRED", "which credit memo of the channel is meant?");
-    if (!by_id && !external)
-        return rpc_fail_field(call, "credit_id", "FIELD_REQUIRED",
-                              "a credit_id is needed, or an external_id and its channel");
-    return 0;
-}
-
 /* Two statements, as each has an index of its own to walk. */
 static int query_one(struct rpc_call *call, struct txn *txn, const GetCreditRequest *req, struct rows *ret_rows)
 {
@@ -155,7 +141,7 @@ int get_credit(struct rpc_call *call, struct txn *txn, const void *in, void *out
     GetCreditResponse *ret = out;
     struct rows rows;
     Credit **credits;
-    int r = check_name(call, req);
+    int r = check_name(call, "credit", req->credit_id, req->channel, req->external_id);
     if (r == 0)
         r = query_one(call, txn, req, &rows);
     if (r == 0 && rows.n == 0)

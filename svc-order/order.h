@@ -145,6 +145,9 @@ int credits_read(struct txn *txn, const char *const *credit_ids, size_t n, Credi
 
 /* --- read.c: orders as messages in the transaction's arena; 0 or a negative errno of the store --- */
 
+/* An order or a credit is named by its id, or by its channel's number: one of the two. 0, or -EPROTO. */
+int check_name(struct rpc_call *call, const char *what, const char *id, const char *channel, const char *external_id);
+
 /* owner: only if it is that customer's and has begun, or "". *ret_order is NULL if there is none. */
 int order_read(struct txn *txn, const char *order_id, const char *owner, Order **ret_order);
 

@@ -181,17 +181,17 @@ static int read_external(struct txn *txn, const char *channel, const char *exter
     return r < 0 ? r : read_first(txn, &rows, ret_order);
 }
 
-static int check_name(struct rpc_call *call, const GetOrderRequest *req)
+int check_name(struct rpc_call *call, const char *what, const char *id, const char *channel, const char *external_id)
 {
-    bool by_id = req->order_id[0], external = req->external_id[0];
-    if (by_id && (external || req->channel[0]))
-        return rpc_fail_field(call, external ? "external_id" : "channel", "FIELD_UNEXPECTED",
-                              "the order is named by its order_id already");
-    if (!by_id && !external && req->channel[0])
-        return rpc_fail_field(call, "external_id", "FIELD_REQUIRED", "which order of the channel is meant?");
-    if (!by_id && !external)
-        return rpc_fail_field(call, "order_id", "FIELD_REQUIRED",
-                              "an order_id is needed, or an external_id and its channel");
+    if (id[0] && (external_id[0] || channel[0]))
+        return rpc_fail_field(call, external_id[0] ? "external_id" : "channel", "FIELD_UNEXPECTED",
+                              "it is named by its %s_id already", what);
+    if (!id[0] && !external_id[0] && channel[0])
+        return rpc_fail_field(call, "external_id", "FIELD_REQUIRED", "which of the channel's numbers is meant?");
+    const char *field = arena_printf(rpc_arena(call), "%s_id", what);
+    if (!id[0] && !external_id[0])
+        return rpc_fail_field(call, field ? field : what, "FIELD_REQUIRED",
+                              "it is needed, or an external_id and its channel");
     return 0;
 }
 
@@ -200,7 +200,7 @@ int get_order(struct rpc_call *call, struct txn *txn, const void *in, void *out)
     const GetOrderRequest *req = in;
     GetOrderResponse *ret = out;
     bool by_id = req->order_id[0];
-    int r = check_name(call, req);
+    int r = check_name(call, "order", req->order_id, req->channel, req->external_id);
     if (r == 0)
         r = by_id ? order_read(txn, req->order_id, rpc_owner(call), &ret->order)
                   : read_external(txn, req->channel, req->external_id, rpc_owner(call), &ret->order);
