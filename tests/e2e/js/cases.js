@@ -57,7 +57,9 @@ async function attempt (client, c, vars) {
   const problem = differs(fill(c.reply || {}, vars), reply)
   if (problem) return problem
   if (!JSON.stringify(reply).includes(c.reply_has || '')) return `the reply has no ${c.reply_has}`
-  for (const [name, where] of Object.entries(c.save || {})) vars[name] = where.split('.').reduce((v, k) => v[k], reply)
+  for (const [name, where] of Object.entries(c.save || {})) {
+    vars[name] = where.split('.').reduce((v, k) => Array.isArray(v) ? v.at(Number(k)) : v[k], reply)
+  }
 }
 
 // What was refused has changed nothing: played until nothing else was written meanwhile, either.
