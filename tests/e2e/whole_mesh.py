@@ -27,12 +27,27 @@ def _free(port):
             return False
 
 
+TAKEN = []
+
+
+def _take(base):
+    """No other test takes that thousand while this process lives."""
+    taken = socket.socket(socket.AF_UNIX)
+    try:
+        taken.bind(f"\0ordermesh-ports-{base}")
+    except OSError:
+        taken.close()
+        return False
+    TAKEN.append(taken)
+    return True
+
+
 def port_base():
     """A thousand of ports of which those that a mesh needs are free."""
     hundreds = [h * 100 + o for h in range(1, 10) for o in (1, 9)]
     for _ in range(200):
         base = random.randrange(10000, 31000, 1000)
-        if all(_free(base + offset) for offset in (*PORT_OFFSETS, *hundreds)):
+        if _take(base) and all(_free(base + offset) for offset in (*PORT_OFFSETS, *hundreds)):
             return base
     raise RuntimeError("no thousand of ports is free")
 

@@ -530,7 +530,7 @@ START_TEST(a_page_of_large_orders_is_short)
     open_shop(1);
     for (int i = 0; i < 5; i++) {
         PlaceOrderRequest *req = basket();
-        for (int k = 0; k < 900; k++)
+        for (int k = 0; k < 450; k++)
             add(req, "POST", 1);
         place(&anna, req);
     }
