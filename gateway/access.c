@@ -1,6 +1,7 @@
 /* Deny by default: what is not a known method, by a caller in one of its roles, goes no further. */
 #include "gateway/access.h"
 
+#include "gateway/dialect.h"
 #include "gateway/edge.h"
 #include "mesh/port.h"
 
@@ -32,6 +33,14 @@ int64_t access_timeout(const char *text, size_t len)
     return -EINVAL;
 }
 
+int64_t access_grpc_timeout(const struct exchange *x)
+{
+    if (!x->timeout)
+        return ACCESS_NO_TIMEOUT;
+    nghttp2_vec text = nghttp2_rcbuf_get_buf(x->timeout);
+    return access_timeout((const char *)text.base, text.len);
+}
+
 static int deny(struct answer *ret_answer, enum rpc_code code, const char *reason, const char *message)
 {
     *ret_answer = (struct answer){ code, reason, message, 0 };
@@ -43,7 +52,8 @@ static int find_route(struct exchange *x, struct answer *ret_answer)
     if (x->fields_many || x->header_bytes > HEADERS_MAX)
         return deny(ret_answer, RPC_RESOURCE_EXHAUSTED, "HEADERS_TOO_LARGE", "the metadata is larger than 16 KiB");
     nghttp2_vec path = nghttp2_rcbuf_get_buf(x->path);
-    x->route = routes_find(x->gateway->routes, (const char *)path.base, path.len);
+    if (!x->route) /* a dialect may have found it already */
+        x->route = routes_find(x->gateway->routes, (const char *)path.base, path.len);
     if (!x->route)
         return deny(ret_answer, RPC_UNIMPLEMENTED, "METHOD_UNKNOWN", "there is no such method");
     return 0;
@@ -86,15 +96,13 @@ static int find_deadline(struct exchange *x, struct answer *ret_answer)
     const struct schema_method *method = x->route->method;
     bool unary = !method->client_streaming && !method->server_streaming;
     int64_t us = unary ? x->gateway->limits.call_timeout_us : 0;
-    if (x->timeout) {
-        nghttp2_vec text = nghttp2_rcbuf_get_buf(x->timeout);
-        int64_t asked = access_timeout((const char *)text.base, text.len);
-        if (asked < 0)
-            return deny(ret_answer, RPC_INVALID_ARGUMENT, "TIMEOUT_MALFORMED", "grpc-timeout is malformed");
-        us = us && us < asked ? us : asked;
-        if (us == 0)
-            return deny(ret_answer, RPC_DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "the deadline has passed");
-    }
+    int64_t asked = x->translation ? x->translation->timeout_us : access_grpc_timeout(x);
+    if (asked == -EINVAL)
+        return deny(ret_answer, RPC_INVALID_ARGUMENT, "TIMEOUT_MALFORMED", "the timeout is malformed");
+    if (asked == 0)
+        return deny(ret_answer, RPC_DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "the deadline has passed");
+    if (asked != ACCESS_NO_TIMEOUT && (us == 0 || asked < us))
+        us = asked;
     x->deadline_us = us ? x->begun_us + us : 0;
     x->ends_us = x->deadline_us;
     return 0;

@@ -1,8 +1,10 @@
 /* Statuses as header fields: percent-encoded message, details packed and in base64 without padding. */
 #include "gateway/answer.h"
 
+#include "gateway/base64.h"
 #include "mesh/rpc/error.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #define MESSAGE_MAX 1024
@@ -29,29 +31,13 @@ static size_t percent(const char *text, char *ret_text)
     return (size_t)(at - ret_text);
 }
 
-static size_t base64(struct bytes in, char *ret_text)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char *at = ret_text;
-    uint32_t held = 0;
-    int bits = 0;
-    for (size_t i = 0; i < in.len; i++) {
-        held = held << 8 | in.data[i];
-        for (bits += 8; bits >= 6; bits -= 6)
-            *at++ = digits[held >> (bits - 6) & 63];
-    }
-    if (bits > 0)
-        *at++ = digits[held << (6 - bits) & 63];
-    return (size_t)(at - ret_text);
-}
-
 size_t answer_of_status(const struct rpc_status *status, bool trailers, nghttp2_nv ret_nva[ANSWER_FIELDS],
                         char **ret_block)
 {
     struct bytes details = status->details;
     if (details.len > DETAILS_MAX)
         details.len = 0;
-    char *block = malloc(4 + 3 * MESSAGE_MAX + (details.len + 2) / 3 * 4);
+    char *block = malloc(4 + 3 * MESSAGE_MAX + BASE64_ROOM(details.len));
     if (!block)
         return 0;
     char *message = block + 4, *encoded = message + 3 * MESSAGE_MAX;
@@ -66,23 +52,78 @@ size_t answer_of_status(const struct rpc_status *status, bool trailers, nghttp2_
     if (len)
         ret_nva[n++] = H2_VALUE("grpc-message", message, len);
     if (details.len)
-        ret_nva[n++] = H2_VALUE("grpc-status-details-bin", encoded, base64(details, encoded));
+        ret_nva[n++] =
+            H2_VALUE("grpc-status-details-bin", encoded, base64_encode(details.data, details.len, false, encoded));
     *ret_block = block;
     return n;
+}
+
+struct rpc_status answer_status(struct arena *arena, const struct answer *answer)
+{
+    const char *message = answer->message ? answer->message : "";
+    if (!answer->reason)
+        return (struct rpc_status){ answer->code, message, { 0 } };
+    return error_status(arena, &(struct rpc_error){ .code = answer->code,
+                                                    .reason = answer->reason,
+                                                    .message = message,
+                                                    .subject = answer->subject,
+                                                    .retry_us = answer->retry_us });
 }
 
 size_t answer_fields(const struct answer *answer, bool trailers, nghttp2_nv ret_nva[ANSWER_FIELDS], char **ret_block)
 {
     struct arena arena;
     arena_init(&arena, 16 * 1024);
-    struct rpc_status status = { answer->code, answer->message ? answer->message : "", { 0 } };
-    if (answer->reason)
-        status = error_status(&arena, &(struct rpc_error){ .code = answer->code,
-                                                           .reason = answer->reason,
-                                                           .message = status.message,
-                                                           .subject = answer->subject,
-                                                           .retry_us = answer->retry_us });
+    const struct rpc_status status = answer_status(&arena, answer);
     size_t n = answer_of_status(&status, trailers, ret_nva, ret_block);
     arena_finish(&arena);
     return n;
+}
+
+static int hex_of(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                  : -1;
+}
+
+size_t answer_unpercent(const char *text, size_t n, char *ret_text)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++) {
+        int high = text[i] == '%' && i + 2 < n ? hex_of(text[i + 1]) : -1, low = high < 0 ? -1 : hex_of(text[i + 2]);
+        ret_text[len++] = low < 0 ? text[i] : (char)(high << 4 | low);
+        i += low < 0 ? 0 : 2;
+    }
+    return len;
+}
+
+static bool is(const nghttp2_nv *field, const char *name)
+{
+    return field->namelen == strlen(name) && memcmp(field->name, name, field->namelen) == 0;
+}
+
+struct rpc_status answer_parse(struct arena *arena, enum rpc_code code, const nghttp2_nv *nva, size_t n)
+{
+    struct rpc_status status = { code, "", { 0 } };
+    for (size_t i = 0; i < n; i++) {
+        const char *value = (const char *)nva[i].value;
+        size_t len = nva[i].valuelen;
+        if (is(&nva[i], "grpc-message")) {
+            char *text = arena_copy(arena, value, len);
+            if (text)
+                text[answer_unpercent(value, len, text)] = '\0';
+            status.message = text ? text : "";
+        } else if (is(&nva[i], "grpc-status-details-bin")) {
+            uint8_t *packed = arena_alloc(arena, len + 3);
+            struct base64 state = { 0 };
+            int64_t n_packed = packed ? base64_decode(&state, value, len, packed) : -ENOMEM;
+            if (n_packed >= 0 && state.held)
+                n_packed += base64_decode(&state, "==", 4 - state.held, packed + n_packed);
+            if (n_packed >= 0)
+                status.details = (struct bytes){ packed, (size_t)n_packed };
+        }
+    }
+    return status;
 }

@@ -20,3 +20,8 @@ size_t answer_fields(const struct answer *answer, bool trailers, nghttp2_nv ret_
 /* The same with details as another process packed them. */
 size_t answer_of_status(const struct rpc_status *status, bool trailers, nghttp2_nv ret_nva[ANSWER_FIELDS],
                         char **ret_block);
+/* What fields like these say, which another process may have made: malformed details are none. In the arena. */
+struct rpc_status answer_parse(struct arena *arena, enum rpc_code code, const nghttp2_nv *nva, size_t n);
+struct rpc_status answer_status(struct arena *arena, const struct answer *answer);
+/* Without its %XX; what is no such thing stays. Room for n. How many that are. */
+size_t answer_unpercent(const char *text, size_t n, char *ret_text);

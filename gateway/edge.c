@@ -117,7 +117,7 @@ static int send_reply(nghttp2_session *session, nghttp2_frame *frame, const uint
  * answer would take its place. */
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *data)
 {
-    if (frame->hd.type != NGHTTP2_HEADERS || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+    if (frame->hd.type > NGHTTP2_HEADERS || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) /* and DATA, which is 0 */
         return 0;
     struct exchange *x = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (x && !x->call.request_ended)

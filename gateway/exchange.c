@@ -3,6 +3,7 @@
 #include "gateway/exchange.h"
 
 #include "gateway/access.h"
+#include "gateway/dialect.h"
 #include "gateway/edge.h"
 #include "mesh/base/say.h"
 
@@ -10,7 +11,8 @@
 #include <stddef.h>
 
 #define POOL_MAX        512
-#define OWN_MESSAGE_MAX (32 * 1024) /* half the window of a stream, so that a whole one always fits */
+#define OWN_MESSAGE_MAX (32 * 1024)       /* half the window of a stream, so that a whole one always fits */
+#define FAREWELL_US     (5 * 1000 * 1000) /* for what is said after a failure */
 
 static const nghttp2_nv reply_head[] = { H2_FIELD(":status", "200"), H2_FIELD("content-type", "application/grpc") };
 static const nghttp2_nv status_ok[] = { H2_FIELD("grpc-status", "0") };
@@ -55,6 +57,8 @@ static void drop_fields(struct exchange *x)
     drop(&x->timeout);
     drop(&x->traceparent);
     drop(&x->target);
+    drop(&x->verb);
+    drop(&x->content);
     fields_finish(&x->extra);
 }
 
@@ -83,6 +87,7 @@ void exchange_release(struct exchange *x)
     empty_reply(x);
     gateway->buffered -= x->unconsumed;
     pipe_finish(&x->call.request);
+    translation_finish(x);
     principal_unref(x->principal);
     free(x->block);
     gateway->n_exchanges--;
@@ -98,7 +103,9 @@ void exchange_release(struct exchange *x)
 /* What came and is not wanted any more must not close the connection's window for the other calls. */
 static void discard_request(struct exchange *x)
 {
-    if (x->edge && x->unconsumed)
+    if (x->translation)
+        translation_discard(x);
+    else if (x->edge && x->unconsumed)
         edge_consumed(x->edge, 0, x->unconsumed);
     x->gateway->buffered -= x->unconsumed;
     x->unconsumed = 0;
@@ -172,8 +179,8 @@ static bool read_field(struct exchange *x, nghttp2_vec name, nghttp2_rcbuf *valu
             keep(&x->path, value);
         return IS(name, ":path");
     case 7:
-        if (IS(name, ":method"))
-            x->post = IS(nghttp2_rcbuf_get_buf(value), "POST");
+        if (IS(name, ":method") && !(x->post = IS(nghttp2_rcbuf_get_buf(value), "POST")))
+            keep(&x->verb, value);
         return name.base[0] == ':';
     case 10:
         return IS(name, ":authority");
@@ -182,8 +189,10 @@ static bool read_field(struct exchange *x, nghttp2_vec name, nghttp2_rcbuf *valu
             keep(&x->traceparent, value);
         return IS(name, "traceparent");
     case 12:
-        if (IS(name, "content-type"))
-            x->content_ok = content_is_grpc(nghttp2_rcbuf_get_buf(value));
+        if (IS(name, "content-type") && !(x->content_ok = content_is_grpc(nghttp2_rcbuf_get_buf(value))))
+            keep(&x->content, value);
+        else if (IS(name, "content-type"))
+            return true;
         else if (IS(name, "grpc-timeout"))
             keep(&x->timeout, value);
         else if (IS(name, "mesh-service"))
@@ -220,13 +229,6 @@ static void deadline_passed(struct alarm *alarm)
     else
         exchange_fail(x,
                       &(struct answer){ RPC_UNAUTHENTICATED, "TOKEN_EXPIRED", "the token has expired meanwhile", 0 });
-}
-
-static void refuse_http(struct exchange *x)
-{
-    static const nghttp2_nv not_post[] = { H2_FIELD(":status", "405"), H2_FIELD("allow", "POST") };
-    static const nghttp2_nv not_grpc[] = { H2_FIELD(":status", "415"), H2_FIELD("accept-post", "application/grpc") };
-    exchange_only(x, RPC_UNIMPLEMENTED, x->post ? not_grpc : not_post, 2);
 }
 
 /* What the first message says of itself. 0, or -EMSGSIZE or the like with the answer. */
@@ -280,26 +282,31 @@ void exchange_begin(struct exchange *x, bool end)
 {
     struct answer answer;
     x->call.request_ended = end;
-    if (!x->post || !x->content_ok || !x->path)
-        return refuse_http(x);
+    bool grpc = x->post && x->content_ok && x->path;
+    if (!grpc && !translation_begin(x))
+        return;
     if (access_check(x, &answer) < 0)
         return exchange_fail(x, &answer);
+    if (!grpc && !translation_fits(x))
+        return;
     if (x->ends_us)
         alarm_start(&x->gateway->reactor.wheel, &x->deadline, x->ends_us - x->begun_us, deadline_passed);
-    if (x->route->method->client_streaming || end)
+    if (x->route->method->client_streaming || (end && grpc))
         go_on(x, 0);
+    if (end && !grpc)
+        translation_data_end(x);
 }
 
 static const struct answer full = { RPC_RESOURCE_EXHAUSTED, "GATEWAY_FULL", "the gateway holds too much already",
                                     100000 };
 
-void exchange_data(struct exchange *x, const uint8_t *data, size_t n)
+void exchange_request(struct exchange *x, const uint8_t *data, size_t n)
 {
     uint64_t before = x->request_bytes;
     x->request_bytes += n;
     x->unconsumed += (uint32_t)n;
     x->gateway->buffered += n;
-    if (x->state == REPLY_DONE)
+    if (x->state >= REPLY_ENDED)
         return discard_request(x);
     if (before < PREFIX)
         memcpy(x->prefix + before, data, n < PREFIX - before ? n : PREFIX - before);
@@ -308,11 +315,27 @@ void exchange_data(struct exchange *x, const uint8_t *data, size_t n)
     go_on(x, before);
 }
 
+void exchange_request_ended(struct exchange *x)
+{
+    if (x->state < REPLY_ENDED)
+        go_on(x, x->request_bytes);
+}
+
+void exchange_data(struct exchange *x, const uint8_t *data, size_t n)
+{
+    if (x->translation)
+        translation_data(x, data, n);
+    else
+        exchange_request(x, data, n);
+}
+
 void exchange_end(struct exchange *x)
 {
     x->call.request_ended = true;
-    if (x->state != REPLY_DONE)
-        go_on(x, x->request_bytes);
+    if (x->translation)
+        translation_data_end(x);
+    else
+        exchange_request_ended(x);
 }
 
 void exchange_request_taken(struct exchange *x, size_t n)
@@ -324,7 +347,9 @@ void exchange_request_taken(struct exchange *x, size_t n)
         n = x->unconsumed;
     x->unconsumed -= (uint32_t)n;
     x->gateway->buffered -= n;
-    if (x->edge && n)
+    if (x->translation)
+        translation_request_taken(x);
+    else if (x->edge && n)
         edge_consumed(x->edge, x->stream, n);
 }
 
@@ -338,10 +363,39 @@ static void done(struct exchange *x)
     discard_request(x);
 }
 
+void exchange_reset(struct exchange *x)
+{
+    empty_reply(x);
+    edge_reset(x->edge, x->stream, NGHTTP2_INTERNAL_ERROR);
+    done(x);
+}
+
+static void wake_reply(struct exchange *x)
+{
+    if (!x->reply_parked)
+        return;
+    x->reply_parked = false;
+    edge_resume(x->edge, x->stream);
+}
+
+/* The end as the dialect says it, after what the client has not taken yet. */
+static void end_translated(struct exchange *x, enum rpc_code code, const nghttp2_nv *nva, size_t n)
+{
+    bool first = x->state < REPLY_ENDED;
+    if (first)
+        x->code = code;
+    if (!first || n == 0 || !translation_end(x, code, nva, n))
+        return exchange_reset(x);
+    x->state = REPLY_ENDED;
+    wake_reply(x);
+}
+
 void exchange_only(struct exchange *x, enum rpc_code code, const nghttp2_nv *nva, size_t n)
 {
-    x->code = code;
     x->server = NULL;
+    if (x->translation)
+        return end_translated(x, code, nva, n);
+    x->code = code;
     edge_head(x->edge, x, nva, n, false);
     done(x);
 }
@@ -360,6 +414,19 @@ static void fail(struct exchange *x, enum rpc_code code, const nghttp2_nv *nva, 
     abort_server(x);
 }
 
+/* What the client has not taken stays, so that the end can follow it; but not for ever. */
+static void fail_translated(struct exchange *x, enum rpc_code code, const nghttp2_nv *nva, size_t n)
+{
+    end_translated(x, code, nva, n);
+    if (x->state != REPLY_DONE) {
+        discard_request(x);
+        x->ends_us = x->deadline_us;
+        alarm_stop(&x->deadline);
+        alarm_start(&x->gateway->reactor.wheel, &x->deadline, FAREWELL_US, deadline_passed);
+    }
+    abort_server(x);
+}
+
 void exchange_fail(struct exchange *x, const struct answer *answer)
 {
     nghttp2_nv nva[ANSWER_FIELDS];
@@ -367,8 +434,8 @@ void exchange_fail(struct exchange *x, const struct answer *answer)
         return;
     free(x->block);
     x->block = NULL;
-    size_t n = answer_fields(answer, x->state != REPLY_NONE, nva, &x->block);
-    fail(x, answer->code, nva, n);
+    size_t n = answer_fields(answer, x->state != REPLY_NONE || x->translation, nva, &x->block);
+    (x->translation ? fail_translated : fail)(x, answer->code, nva, n);
 }
 
 void exchange_fail_status(struct exchange *x, const struct rpc_status *status)
@@ -378,41 +445,60 @@ void exchange_fail_status(struct exchange *x, const struct rpc_status *status)
         return;
     free(x->block);
     x->block = NULL;
-    size_t n = answer_of_status(status, x->state != REPLY_NONE, nva, &x->block);
-    fail(x, status->code, nva, n);
+    size_t n = answer_of_status(status, x->state != REPLY_NONE || x->translation, nva, &x->block);
+    (x->translation ? fail_translated : fail)(x, status->code, nva, n);
 }
 
-void exchange_head(struct exchange *x, const nghttp2_nv *nva, size_t n)
+void exchange_http_head(struct exchange *x, const nghttp2_nv *nva, size_t n)
 {
-    x->state = REPLY_HEADED;
     edge_head(x->edge, x, nva, n, true);
 }
 
-static void wake_reply(struct exchange *x)
+void exchange_http_only(struct exchange *x, const nghttp2_nv *nva, size_t n)
 {
-    if (!x->reply_parked)
-        return;
-    x->reply_parked = false;
-    edge_resume(x->edge, x->stream);
+    edge_head(x->edge, x, nva, n, false);
+    done(x);
 }
 
-bool exchange_put(struct exchange *x, const void *data, size_t n)
+bool exchange_http_body(struct exchange *x, const void *data, size_t n)
 {
-    if (x->gateway->buffered + n > x->gateway->limits.buffered || !pipe_put(&x->reply, data, (uint32_t)n)) {
-        exchange_fail(x, &full);
+    if (x->gateway->buffered + n > x->gateway->limits.buffered || !pipe_put(&x->reply, data, (uint32_t)n))
         return false;
-    }
     x->gateway->buffered += n;
     wake_reply(x);
     return true;
 }
 
+void exchange_head(struct exchange *x, const nghttp2_nv *nva, size_t n)
+{
+    x->state = REPLY_HEADED;
+    if (x->translation)
+        translation_head(x, nva, n);
+    else
+        edge_head(x->edge, x, nva, n, true);
+}
+
+bool exchange_put(struct exchange *x, const void *data, size_t n)
+{
+    if (x->translation)
+        return translation_reply(x, data, n);
+    if (exchange_http_body(x, data, n))
+        return true;
+    exchange_fail(x, &full);
+    return false;
+}
+
 void exchange_finish(struct exchange *x, enum rpc_code code)
 {
+    nghttp2_nv nva[FIELDS_MAX];
     if (x->state == REPLY_NONE)
         exchange_head(x, reply_head, 2);
-    x->code = code;
     x->server = NULL;
+    if (x->translation) {
+        size_t n = fields_nva(&x->trailers, nva);
+        return end_translated(x, code, n ? nva : status_ok, n ? n : 1);
+    }
+    x->code = code;
     x->state = REPLY_ENDED;
     wake_reply(x);
 }
@@ -437,8 +523,10 @@ ssize_t exchange_read(struct exchange *x, size_t room, uint32_t *flags)
         return (ssize_t)room;
     if (x->state < REPLY_ENDED)
         return held;
-    *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
-    if (x->state == REPLY_ENDED)
+    *flags |= NGHTTP2_DATA_FLAG_EOF | (x->translation ? 0 : NGHTTP2_DATA_FLAG_NO_END_STREAM);
+    if (x->state == REPLY_ENDED && x->translation)
+        done(x);
+    else if (x->state == REPLY_ENDED)
         send_trailers(x);
     return held;
 }
@@ -447,6 +535,8 @@ int exchange_send(struct exchange *x, struct outbuf *out, const uint8_t *frame_h
 {
     int r = h2_send_data(out, frame_header, &x->reply, n);
     x->gateway->buffered -= n;
+    if (x->translation)
+        n = translation_taken(x, n);
     if (x->server)
         x->server->taken(x, n);
     return r;
@@ -479,6 +569,8 @@ bool exchange_put_message(struct exchange *x, struct bytes message)
     uint8_t prefix[PREFIX] = { 0, (uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n };
     if (x->state == REPLY_NONE)
         exchange_head(x, reply_head, 2);
+    if (x->translation)
+        return translation_message(x, message);
     return exchange_put(x, prefix, PREFIX) && exchange_put(x, message.data, message.len);
 }
 

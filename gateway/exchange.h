@@ -25,9 +25,11 @@ struct exchange {
     enum reply_state state;
     enum rpc_code code; /* what the client is told */
     struct route *route;
-    const struct server *server; /* NULL: not begun, or ended */
+    const struct server *server;     /* NULL: not begun, or ended */
+    struct translation *translation; /* NULL: the client speaks gRPC */
     struct principal *principal;
     nghttp2_rcbuf *path, *authorization, *timeout, *traceparent, *target; /* NULL: not sent */
+    nghttp2_rcbuf *verb, *content; /* :method and content-type; NULL: POST, and gRPC's, or not sent */
     struct alarm deadline;
     int64_t begun_us, deadline_us; /* deadline 0: none */
     int64_t ends_us;               /* the deadline, or when the token of a stream expires; 0: neither */
@@ -66,6 +68,17 @@ void exchange_closed(struct exchange *x);
 /* nghttp2's data source of the reply. */
 ssize_t exchange_read(struct exchange *x, size_t room, uint32_t *flags);
 int exchange_send(struct exchange *x, struct outbuf *out, const uint8_t *frame_header, size_t n);
+
+/* --- for dialects (gateway/dialect.h) --- */
+/* Bytes of the request, as gRPC frames them; what is in the pipe is all. The exchange may have failed after either. */
+void exchange_request(struct exchange *x, const uint8_t *data, size_t n);
+void exchange_request_ended(struct exchange *x);
+/* What goes over HTTP as it is: headers, the body after them, or headers that are all. */
+void exchange_http_head(struct exchange *x, const nghttp2_nv *nva, size_t n);
+bool exchange_http_body(struct exchange *x, const void *data, size_t n); /* false: there is no room */
+void exchange_http_only(struct exchange *x, const nghttp2_nv *nva, size_t n);
+/* There is no way to say more. */
+void exchange_reset(struct exchange *x);
 
 /* --- for servers --- */
 /* Ends the exchange with an error of the gateway's own, at once. Aborts the server unless it is it who says so and has

@@ -54,12 +54,11 @@ static size_t request_fields(struct exchange *x, nghttp2_nv *ret_nva)
     static const nghttp2_nv https[] = { H2_FIELD(":method", "POST"), H2_FIELD(":scheme", "https") };
     static const nghttp2_nv http[] = { H2_FIELD(":method", "POST"), H2_FIELD(":scheme", "http") };
     static const nghttp2_nv grpc[] = { H2_FIELD("te", "trailers"), H2_FIELD("content-type", "application/grpc") };
-    const char *process = routes_processes()[x->process];
-    nghttp2_vec path = nghttp2_rcbuf_get_buf(x->path);
+    const char *process = routes_processes()[x->process], *path = x->route->method->full_name;
     size_t n = 0;
     memcpy(ret_nva, balance_encrypted(x->gateway->balance) ? https : http, sizeof(http));
     n += 2;
-    ret_nva[n++] = H2_VALUE(":path", path.base, path.len);
+    ret_nva[n++] = H2_VALUE(":path", path, strlen(path));
     ret_nva[n++] = H2_VALUE(":authority", process, strlen(process));
     memcpy(ret_nva + n, grpc, sizeof(grpc));
     n += 2;

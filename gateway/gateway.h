@@ -27,6 +27,7 @@ struct gateway_options {
     const char *cert, *key;                     /* for clients, with listen_tls */
     const char *mesh_ca, *mesh_cert, *mesh_key; /* towards processes behind; all NULL: cleartext */
     const char *peers;
+    const char *cors_origins; /* of pages that may call: "https://a,https://b", "*"; NULL or "": none */
     struct auth_options auth;
     struct gateway_limits limits; /* zeroes: gateway_limits */
     bool access_log;

@@ -6,14 +6,14 @@
 #include <jansson.h>
 
 #define JSON_DEPTH_MAX 32
-#define JSON_PATH_MAX  256
 
 struct json_walk {
     const struct schema *schema;
     char path[JSON_PATH_MAX];
     size_t at; /* its length */
     unsigned depth;
-    char *error; /* on the heap; the first one stays */
+    char *error;               /* on the heap; the first one stays */
+    char where[JSON_PATH_MAX]; /* the path of the error */
 };
 
 /* Steps into a field, or with name NULL into element i; what it returns goes back with json_leave. */

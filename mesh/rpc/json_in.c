@@ -440,6 +440,13 @@ static bool read_message(struct json_walk *w, const struct schema_message *type,
 int schema_from_json(const struct schema *schema, const char *type, const struct json_t *json,
                      struct bytes *ret_message, char **ret_error)
 {
+    char path[JSON_PATH_MAX];
+    return schema_from_json_at(schema, type, json, ret_message, path, ret_error);
+}
+
+int schema_from_json_at(const struct schema *schema, const char *type, const struct json_t *json,
+                        struct bytes *ret_message, char ret_path[JSON_PATH_MAX], char **ret_error)
+{
     struct json_walk w = { .schema = schema };
     const struct schema_message *root = schema_message(schema, type);
     struct buffer out = { 0 };
@@ -451,6 +458,7 @@ int schema_from_json(const struct schema *schema, const char *type, const struct
     }
     free(out.data);
     json_fail(&w, root ? "does not fit %s" : "there is no type %s", type);
+    memcpy(ret_path, w.where, JSON_PATH_MAX);
     *ret_error = w.error;
     return -EINVAL;
 }

@@ -34,6 +34,7 @@ void json_fail(struct json_walk *w, const char *format, ...)
     va_end(args);
     if (n < 0 || asprintf(&w->error, "%s%s%s", w->path, w->at ? ": " : "", sentence) < 0)
         abort();
+    memcpy(w->where, w->path, w->at + 1);
     free(sentence);
 }
 

@@ -57,3 +57,7 @@ struct json_t *schema_to_json(const struct schema *schema, const char *type, str
  * a sentence naming the path, on the heap. */
 int schema_from_json(const struct schema *schema, const char *type, const struct json_t *json,
                      struct bytes *ret_message, char **ret_error);
+#define JSON_PATH_MAX 256
+/* And the path by itself; "" if it is none of a field. */
+int schema_from_json_at(const struct schema *schema, const char *type, const struct json_t *json,
+                        struct bytes *ret_message, char ret_path[JSON_PATH_MAX], char **ret_error);

@@ -131,8 +131,9 @@ END_TEST
 START_TEST(what_is_not_grpc_gets_an_http_status)
 {
     stage_open(&stage, 0);
-    ck_assert_str_eq(call_field(ask(GET, "content-type: application/json\n"), ":status"), "415");
-    ck_assert_str_eq(call_field(ask(GET, "content-type: application/grpc-web\n"), ":status"), "415");
+    ck_assert_str_eq(call_field(ask(GET, "content-type: text/plain\n"), ":status"), "415");
+    ck_assert_str_eq(call_field(ask(GET, "content-type: application/grpc-wet\n"), ":status"), "415");
+    ck_assert_str_eq(call_field(ask(GET, "content-type: application/grpc-web+json\n"), ":status"), "415");
     ck_assert_str_eq(call_field(ask(GET, ":method: GET\n"), ":status"), "405");
     ck_assert_int_eq(call_status(ask(GET, "content-type: application/grpc+proto\n")), 16);
     stage_close(&stage);

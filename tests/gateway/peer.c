@@ -254,7 +254,7 @@ struct peer *peer_connect(struct reactor *reactor, int port, SSL_CTX *context, c
     return peer;
 }
 
-struct call *peer_call(struct peer *peer, const char *path, const char *extra)
+static struct call *submit(struct peer *peer, const char *path, const char *extra, bool body)
 {
     struct call *call = new_call(peer);
     nghttp2_nv nva[64];
@@ -264,18 +264,29 @@ struct call *peer_call(struct peer *peer, const char *path, const char *extra)
     /* pseudo header fields go first */
     char *pseudo = strstr(call->request_head, "\n:method: ");
     if (pseudo) {
-        char line[64], rest[1024];
+        char line[64], rest[2048];
         size_t len = strcspn(pseudo + 1, "\n") + 1;
         snprintf(line, sizeof(line), "%.*s", (int)len, pseudo + 1);
         memmove(pseudo + 1, pseudo + 1 + len, strlen(pseudo + 1 + len) + 1);
         strcpy(rest, call->request_head);
-        snprintf(call->request_head, sizeof(call->request_head), "%s%.900s", line, rest);
+        snprintf(call->request_head, sizeof(call->request_head), "%s%.1900s", line, rest);
     }
-    nghttp2_data_provider body = { .source.ptr = call, .read_callback = read_out };
-    call->id = nghttp2_submit_request(peer->session, NULL, nva, parse_fields(call->request_head, nva), &body, call);
+    nghttp2_data_provider out = { .source.ptr = call, .read_callback = read_out };
+    call->id = nghttp2_submit_request(peer->session, NULL, nva, parse_fields(call->request_head, nva),
+                                      body ? &out : NULL, call);
     ck_assert_int_gt(call->id, 0);
     link_wake(&peer->link);
     return call;
+}
+
+struct call *peer_call(struct peer *peer, const char *path, const char *extra)
+{
+    return submit(peer, path, extra, true);
+}
+
+struct call *peer_bare(struct peer *peer, const char *path, const char *extra)
+{
+    return submit(peer, path, extra, false);
 }
 
 void peer_close(struct peer *peer)

@@ -20,7 +20,7 @@ struct call {
     struct pipe out;
     bool out_end, parked, replied;
     char out_trailers[512]; /* "name: value\n" */
-    char request_head[1024];
+    char request_head[2048];
     size_t unread; /* bytes that a slow reader has not taken yet */
     void *data;
 };
@@ -41,7 +41,8 @@ struct peer *peer_connect(struct reactor *reactor, int port, SSL_CTX *context, c
 /* extra: "name: value\n"…, path "/pkg.Service/Method". POST, application/grpc and te are added unless extra has them.
  */
 struct call *peer_call(struct peer *peer, const char *path, const char *extra);
-void peer_close(struct peer *peer); /* at once, as by kill -9 */
+struct call *peer_bare(struct peer *peer, const char *path, const char *extra); /* without a body, and ended */
+void peer_close(struct peer *peer);                                             /* at once, as by kill -9 */
 
 /* --- backends --- */
 struct backend {
