@@ -84,7 +84,7 @@ static int find_caller(struct exchange *x, struct answer *ret_answer)
 static int check_role(struct exchange *x, struct answer *ret_answer)
 {
     uint32_t roles = x->principal->caller.roles;
-    if (x->route->open || (x->route->method->allow & roles))
+    if (x->route->method->allow == SCHEMA_PUBLIC || (x->route->method->allow & roles))
         return 0;
     if (roles == ROLE_BIT(MESH__V1__ROLE__GUEST))
         return deny(ret_answer, RPC_UNAUTHENTICATED, "TOKEN_REQUIRED", "this method needs a token");

@@ -6,6 +6,7 @@
 #include "gateway/forward.h"
 #include "gateway/hub.h"
 #include "gateway/local.h"
+#include "gateway/storefront.h"
 #include "gateway/tls.h"
 #include "mesh/base/say.h"
 
@@ -31,6 +32,8 @@ static const struct route_own own[] = {
     { "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", &local_reflect },
     { "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &local_reflect },
     { "/oms.order.v1.OrderService/WatchOrder", &hub_watch_order },
+    { "/oms.storefront.v1.StorefrontService/GetOrderOverview", &storefront_order_overview },
+    { "/oms.storefront.v1.StorefrontService/GetProductPage", &storefront_product_page },
     {},
 };
 
@@ -90,7 +93,8 @@ static int open_parts(struct gateway *gateway)
     gateway->routes = routes_create(schema_builtin(), &forward_server, own);
     gateway->local = gateway->routes ? local_create(gateway) : NULL;
     gateway->hub = gateway->local ? hub_create(gateway) : NULL;
-    if (!gateway->hub)
+    gateway->fans = gateway->hub ? fans_create(gateway) : NULL;
+    if (!gateway->fans)
         return -ENOMEM;
     int r = open_behind(gateway);
     return r < 0 ? r : open_front(gateway);
@@ -241,10 +245,16 @@ static void close_last(void *arg)
     uv_close((uv_handle_t *)&((struct gateway *)arg)->ending, all_closed);
 }
 
-static void hub_gone(void *arg)
+static void fans_gone(void *arg)
 {
     struct gateway *gateway = arg;
     reactor_finish(&gateway->reactor, close_last, gateway);
+}
+
+static void hub_gone(void *arg)
+{
+    struct gateway *gateway = arg;
+    fans_destroy(gateway->fans, fans_gone, gateway);
 }
 
 /* Handles close in a turn of the loop each: first connections, then what they live on. */

@@ -8,6 +8,7 @@
 
 struct port;
 struct hub;
+struct fans;
 struct local;
 
 struct gateway_limits {
@@ -45,6 +46,7 @@ struct gateway {
     struct routes *routes;
     struct balance *balance;
     struct hub *hub;
+    struct fans *fans;
     struct local *local;
     struct edge *edges;
     size_t n_edges;

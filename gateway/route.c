@@ -21,6 +21,7 @@ static const struct {
     { "oms.payment.", SVC_PAYMENT },
     { "oms.shipping.", SVC_SHIPPING },
     { "oms.notify.", SVC_NOTIFY },
+    { "oms.storefront.", ROUTE_NO_PROCESS },
     { "mesh.v1.LogService", ROUTE_ANY_PROCESS },
     { "mesh.v1.AdminService", ROUTE_ANY_PROCESS },
     { "mesh.v1.DeliverService", ROUTE_ANY_PROCESS },
@@ -112,7 +113,6 @@ struct routes *routes_create(const struct schema *schema, const struct server *f
             continue;
         struct route *route = &routes->list[routes->n++];
         *route = (struct route){ .method = &methods[i], .server = server, .process = process };
-        route->open = process == ROUTE_NO_PROCESS;
         insert(routes, route);
     }
     return routes;

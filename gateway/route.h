@@ -27,7 +27,6 @@ struct route {
     const struct schema_method *method;
     const struct server *server;
     int process;                                   /* index into processes, or one of the above */
-    bool open;                                     /* no role is asked for: health, reflection */
     struct metric *codes[RPC_UNAUTHENTICATED + 1]; /* made when first counted */
     struct metric *time;
 };

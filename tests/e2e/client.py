@@ -42,6 +42,7 @@ MODULES = {
     "oms.payment.v1.LedgerService": "oms.payment.v1.ledger",
     "oms.payment.v1.PaymentService": "oms.payment.v1.payment",
     "oms.shipping.v1": "oms.shipping.v1.fulfillment",
+    "oms.storefront.v1": "oms.storefront.v1.storefront",
     "mesh.v1.AdminService": "mesh.v1.admin",
     "mesh.v1.LogService": "mesh.v1.log",
     "mesh.v1.DeliverService": "mesh.v1.deliver",

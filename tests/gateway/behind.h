@@ -25,10 +25,10 @@
 typedef Oms__Order__V1__OrderUpdate Update;
 
 struct behind {
-    struct outcall *calls[64]; /* that are under way, the oldest first */
+    struct outcall *calls[256]; /* that are under way, the oldest first */
     size_t n;
     struct task *first, **last;
-    bool held[64];
+    bool held[256];
 };
 extern struct behind behind;
 extern struct stage stage;

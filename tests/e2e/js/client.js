@@ -11,7 +11,7 @@ const loader = require('@grpc/proto-loader')
 const PROTOS = process.env.OMS_PROTOS
 const FILES = ['oms/catalog/v1/catalog', 'oms/inventory/v1/inventory', 'oms/order/v1/order', 'oms/event/v1/event',
   'oms/payment/v1/payment', 'oms/payment/v1/ledger', 'oms/shipping/v1/fulfillment', 'oms/notify/v1/notification',
-  'oms/notify/v1/alert',
+  'oms/notify/v1/alert', 'oms/storefront/v1/storefront',
   'mesh/v1/admin', 'mesh/v1/log', 'mesh/v1/deliver', 'google/rpc/status', 'google/rpc/error_details',
   'grpc/health/v1/health', 'grpc/reflection/v1/reflection', 'grpc/reflection/v1alpha/reflection']
 const definition = loader.loadSync(FILES.map(f => f + '.proto'), {
