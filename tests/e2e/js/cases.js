@@ -3,9 +3,10 @@
 const fs = require('node:fs')
 const path = require('node:path')
 const { isDeepStrictEqual } = require('node:util')
-const { call, randomUUID } = require('./client')
+const { call: callGrpc, randomUUID } = require('./client')
 
 const BIG = 'x'.repeat(1 << 20)
+const call = (client, ...how) => client.call ? client.call(...how) : callGrpc(client, ...how)
 const pause = ms => new Promise(resolve => setTimeout(resolve, ms))
 
 // ${name} a variable, ${uuid} a new id, ${uuid:name} a new id that is remembered. An object stands alone.

@@ -76,15 +76,11 @@ function wire (bytes) {
   return fields
 }
 
-// A status other than OK with its details taken apart.
-function refused (error) {
-  const out = { code: Object.keys(grpc.status).find(k => grpc.status[k] === error.code), message: error.details, reason: '', fields: [], subjects: [], meta: {} }
-  const details = error.metadata && error.metadata.get('grpc-status-details-bin')[0]
-  for (const [number, any] of details ? wire(details) : []) {
-    if (number !== 3) continue
-    const [, type] = wire(any).find(f => f[0] === 1)
-    const value = (wire(any).find(f => f[0] === 2) || [2, Buffer.alloc(0)])[1]
-    const kind = type.toString().split('.').pop()
+// A status other than OK, of its code and its details as [type, bytes], taken apart.
+function refusedWith (code, message, details) {
+  const out = { code, message, reason: '', fields: [], subjects: [], meta: {} }
+  for (const [type, value] of details) {
+    const kind = type.split('.').pop()
     if (kind === 'ErrorInfo') {
       out.reason = wire(value).filter(f => f[0] === 1).map(f => f[1].toString())[0]
       const pairs = wire(value).filter(f => f[0] === 3).map(f => wire(f[1]).map(g => g[1].toString()))
@@ -98,6 +94,15 @@ function refused (error) {
   }
   out.toString = () => `${out.code} ${out.reason} ${out.fields} ${out.message}`
   return out
+}
+
+function refused (error) {
+  const packed = error.metadata && error.metadata.get('grpc-status-details-bin')[0]
+  const details = (packed ? wire(packed) : []).filter(f => f[0] === 3).map(([, any]) => {
+    const [, type] = wire(any).find(f => f[0] === 1)
+    return [type.toString(), (wire(any).find(f => f[0] === 2) || [2, Buffer.alloc(0)])[1]]
+  })
+  return refusedWith(Object.keys(grpc.status).find(k => grpc.status[k] === error.code), error.details, details)
 }
 
 function connect () {
@@ -175,4 +180,4 @@ class Tap {
   }
 }
 
-module.exports = { call, connect, grpc, metadata, methodOf, refused, Tap, randomUUID }
+module.exports = { call, connect, FILES, grpc, metadata, methodOf, PROTOS, refused, refusedWith, Tap, token, randomUUID }
