@@ -531,32 +531,41 @@ START_TEST(both_sides_speak_as_they_like)
 }
 END_TEST
 
-START_TEST(the_gateway_holds_no_more_than_it_may_of_streams_in_json)
+/* Messages to a process that reads slowly; of each len bytes reach it. */
+static void slow_process(const char *content, const char *message, size_t n, size_t times, size_t len)
 {
-    static char message[5 + 2000];
     stage_open(&stage, 0);
-    memset(message, ' ', sizeof(message));
-    memcpy(message, "\0\0\0\7\xd0{}", 7);
     for (struct peer *peer = stage.order[0].peers; peer; peer = peer->next)
         peer->slow = true;
     char extra[4096];
     snprintf(extra, sizeof(extra), "%s", stage_bearer(&stage, "sap", "\"erp\""));
-    struct call *call = web_call(stage_client(&stage), IMPORT, "application/connect+json", extra);
+    struct call *call = web_call(stage_client(&stage), IMPORT, content, extra);
     struct call *seen = web_request(&stage, &stage.order[0]);
-    size_t most = 0, whole = 20000;
-    for (size_t i = 0; i < whole; i++)
-        call_put(call, message, sizeof(message));
+    size_t most = 0;
+    for (size_t i = 0; i < times; i++)
+        call_put(call, message, n);
     call_end(call);
     while (!seen->ended) {
         stage_for(&stage, 4000);
         most = stage.gateway->buffered > most ? stage.gateway->buffered : most;
         call_read(seen, seen->unread);
     }
-    ck_assert_uint_eq(seen->body_len, whole * PREFIX);
+    ck_assert_uint_eq(seen->body_len, times * len);
     ck_assert_uint_le(most, 128 * 1024);
     call_only(seen, ":status: 200\ncontent-type: application/grpc\ngrpc-status: 0\n");
     stage_until(&stage, call->closed);
+    ck_assert_uint_eq(stage.gateway->buffered, 0);
     stage_close(&stage);
+}
+
+START_TEST(a_process_that_does_not_read_holds_the_client_back)
+{
+    static char message[200 * 1024];
+    memset(message, ' ', sizeof(message));
+    memcpy(message, "\0\0\0\x07\xd0{}", 7);
+    slow_process("application/connect+json", message, PREFIX + 2000, 2000, PREFIX);
+    memcpy(message, "\0\0\3\x1f\xfb", PREFIX);
+    slow_process("application/connect+proto", message, sizeof(message), 4, sizeof(message));
 }
 END_TEST
 
@@ -568,4 +577,4 @@ SUITE("connect", 60, a_message_in_json_is_answered_in_json, a_packed_message_is_
       what_changes_nothing_may_be_asked_by_get, what_is_asked_wrongly_by_get_is_refused,
       unary_methods_and_streams_have_types_of_their_own, a_stream_ends_with_a_frame_of_its_own,
       an_error_of_a_stream_is_in_its_last_frame, both_sides_speak_as_they_like,
-      the_gateway_holds_no_more_than_it_may_of_streams_in_json)
+      a_process_that_does_not_read_holds_the_client_back)

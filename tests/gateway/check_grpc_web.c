@@ -137,7 +137,8 @@ END_TEST
 
 START_TEST(what_is_no_base64_or_breaks_off_is_refused)
 {
-    static const char *const bad[] = { "AAAA?AU=", "AAAAAAU=aGVsbG8", "AA=A", "=AAA", "AAAAAAU=aGVsbG8=AAAA", "AAAA" };
+    static const char *const bad[] = { "AAAA?AU=", "AAAAAAU=aGVsbG8", "AA=A", "=AAA", "AAAAAAU=aGVsbG8=AAAA",
+                                       "AAAA",     "AAAAAAA=AA" };
     stage_open(&stage, 0);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct call *call = unary(TEXT, stage.bearer, bad[i], strlen(bad[i]));
@@ -289,8 +290,10 @@ static void half_unread(const char *content)
     }
     ck_assert(call->closed);
     ck_assert_uint_eq(call->error, 0);
-    if (strcmp(content, WEB) == 0)
-        ck_assert_uint_gt(call->body_len, 60 * 1024);
+    if (strcmp(content, TEXT) == 0)
+        web_untext(call);
+    web_trailers(call, whole);
+    ck_assert_str_eq(call_reason(call), "BACKEND_LOST");
     stage_until(&stage, stage.gateway->n_exchanges == 0);
     ck_assert_uint_eq(stage.gateway->buffered, 0);
     stage_close(&stage);

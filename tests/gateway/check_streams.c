@@ -143,6 +143,30 @@ START_TEST(an_end_that_comes_while_the_client_speaks_ends_the_call)
 }
 END_TEST
 
+START_TEST(what_a_client_says_after_the_end_begins_nothing)
+{
+    stage_open(&stage, 0);
+    struct peer *client = stage_client(&stage);
+    client->slow = true;
+    struct call *call = open_call(client, "");
+    struct call *seen = await_request(&stage.order[0]);
+    call_head(seen, NULL);
+    call_put_message(seen, megabyte, 100 * 1024); /* more than the client takes: the end waits behind it */
+    call_trailers(seen, "grpc-status: 0\n");
+    stage_for(&stage, 50000);
+    call_put_message(call, "more", 4);
+    stage_for(&stage, 50000);
+    ck_assert_int_eq(stage.order[0].n_requests, 1);
+    for (; !call->closed; call_read(call, call->unread))
+        stage_for(&stage, 2000);
+    ck_assert_uint_eq(call->body_len, 100 * 1024 + 5);
+    ck_assert_int_eq(call_status(call), 0);
+    stage_until(&stage, stage.gateway->n_exchanges == 0);
+    ck_assert_uint_eq(stage.gateway->buffered, 0);
+    stage_close(&stage);
+}
+END_TEST
+
 START_TEST(a_client_that_cancels_or_vanishes_cancels_its_stream_behind)
 {
     stage_open(&stage, 0);
@@ -257,7 +281,7 @@ END_TEST
 
 SUITE("streams", 60, both_sides_speak_as_they_like, a_client_that_says_nothing_is_answered,
       who_does_not_read_holds_the_other_side_back_and_only_in_his_direction,
-      an_end_that_comes_while_the_client_speaks_ends_the_call,
+      an_end_that_comes_while_the_client_speaks_ends_the_call, what_a_client_says_after_the_end_begins_nothing,
       a_client_that_cancels_or_vanishes_cancels_its_stream_behind,
       a_process_that_resets_a_stream_ends_it_with_its_status,
       a_process_that_dies_in_a_stream_is_told_behind_what_it_has_answered,

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define KEPT_MAX 4096
+#define KEPT_MAX (256 * 1024)
 
 static struct call *call_of(nghttp2_session *session, int32_t id)
 {
@@ -26,7 +26,6 @@ static struct call *new_call(struct peer *peer)
     ck_assert_ptr_nonnull(call);
     call->peer = peer;
     pipe_init(&call->out);
-    call->body = malloc(KEPT_MAX);
     call->next = peer->calls;
     peer->calls = call;
     return call;
@@ -120,6 +119,8 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
         return 0;
     }
     size_t keep = n < KEPT_MAX - call->kept ? n : KEPT_MAX - call->kept;
+    call->body = realloc(call->body, call->kept + keep + 1);
+    ck_assert_ptr_nonnull(call->body);
     memcpy(call->body + call->kept, bytes, keep);
     call->kept += keep;
     call->body_len += n;
