@@ -1,16 +1,22 @@
-/* The side that clients are on: listeners, and HTTP/2 sessions with the limits that hold against hostile ones.
- * Everything here belongs to the loop lane. */
+/* The side that clients are on: listeners, connections with the limits that hold against hostile ones, and the two
+ * protocols that are spoken on them, HTTP/2 (edge_h2.c) and HTTP/1.1 (edge_h1.c). Everything here belongs to the loop
+ * lane. */
 #pragma once
 
 #include "gateway/exchange.h"
+
+struct h1;
+struct wire;
 
 struct edge {
     struct link link;
     struct gateway *gateway;
     struct edge *prev, *next;
-    nghttp2_session *session;
-    struct exchange *exchanges;
+    const struct wire *wire;  /* NULL: the client has not shown yet what it speaks */
+    nghttp2_session *session; /* HTTP/2 */
     struct exchange *current; /* whose headers are being received */
+    struct h1 *h1;
+    struct exchange *exchanges;
     uint32_t n_exchanges;
     /* The token that came last, by the buffer it lives in: a client repeats its own. */
     nghttp2_rcbuf *token;
@@ -19,6 +25,8 @@ struct edge {
     int64_t heard_us;   /* any byte */
     int64_t used_us;    /* a call began or ended */
     uint16_t refused;   /* tokens */
+    uint8_t matched;    /* bytes of HTTP/2's preface that came, while wire is NULL */
+    bool used;          /* a call has begun on it */
     bool pinged;
     bool leaving; /* the client knows that it should go */
     bool left;    /* and calls that come now are refused */
@@ -41,12 +49,63 @@ void edge_accept(struct gateway *gateway, int fd, SSL_CTX *context);
 void edges_leave(struct gateway *gateway);
 void edges_close(struct gateway *gateway);
 
-/* --- for exchange.c and access.c --- */
+/* --- the protocols --- */
+
+/* What a protocol does. link is what the connection's link asks for, once the protocol is known; its down is edge_down
+ * and its gone edge_gone. */
+struct wire {
+    struct link_ops link;
+    int (*open)(struct edge *edge); /* a negative errno ends the connection */
+    void (*close)(struct edge *edge);
+    void (*head)(struct edge *edge, struct exchange *x, const nghttp2_nv *nva, size_t n, bool body);
+    void (*trailers)(struct edge *edge, int32_t stream, const nghttp2_nv *nva, size_t n);
+    void (*resume)(struct edge *edge, int32_t stream);
+    void (*reset)(struct edge *edge, int32_t stream, uint32_t error_code);
+    void (*consumed)(struct edge *edge, int32_t stream, size_t n);
+    void (*leave)(struct edge *edge); /* asks the client to go, once */
+    void (*calm)(struct edge *edge);  /* ends it with a client that costs too much */
+    /* From time to time: a negative errno closes the connection. */
+    int (*look)(struct edge *edge, int64_t now_us);
+};
+extern const struct wire edge_h2, edge_h1;
+
+/* A call begins, and is closed. */
+struct exchange *edge_begin(struct edge *edge, int32_t stream); /* NULL: no memory */
+void edge_end(struct edge *edge, struct exchange *x);
+void edge_watch(struct edge *edge); /* the next look is due after the usual time */
+void edge_down(struct link *link, int why);
+void edge_gone(struct link *link);
+
+/* --- for exchanges --- */
+
 int edge_authenticate(struct edge *edge, nghttp2_rcbuf *authorization, struct principal **ret_principal,
                       struct refusal *ret_refusal);
-void edge_head(struct edge *edge, struct exchange *x, const nghttp2_nv *nva, size_t n, bool body);
-void edge_trailers(struct edge *edge, int32_t stream, const nghttp2_nv *nva, size_t n);
-void edge_resume(struct edge *edge, int32_t stream);
-void edge_reset(struct edge *edge, int32_t stream, uint32_t error_code);
+
+/* The reply's headers; a body follows that is taken by exchange_read and what belongs to it, or this is all. */
+static inline void edge_head(struct edge *edge, struct exchange *x, const nghttp2_nv *nva, size_t n, bool body)
+{
+    edge->wire->head(edge, x, nva, n, body);
+}
+
+/* Inside exchange_read: follow the last byte. Else: the call has failed and ends with them, as far as they can be
+ * told. */
+static inline void edge_trailers(struct edge *edge, int32_t stream, const nghttp2_nv *nva, size_t n)
+{
+    edge->wire->trailers(edge, stream, nva, n);
+}
+
+static inline void edge_resume(struct edge *edge, int32_t stream)
+{
+    edge->wire->resume(edge, stream);
+}
+
+static inline void edge_reset(struct edge *edge, int32_t stream, uint32_t error_code)
+{
+    edge->wire->reset(edge, stream, error_code);
+}
+
 /* Opens the windows of the stream (0: only of the connection). */
-void edge_consumed(struct edge *edge, int32_t stream, size_t n);
+static inline void edge_consumed(struct edge *edge, int32_t stream, size_t n)
+{
+    edge->wire->consumed(edge, stream, n);
+}

@@ -531,15 +531,28 @@ ssize_t exchange_read(struct exchange *x, size_t room, uint32_t *flags)
     return held;
 }
 
-int exchange_send(struct exchange *x, struct outbuf *out, const uint8_t *frame_header, size_t n)
+static void reply_taken(struct exchange *x, size_t n)
 {
-    int r = h2_send_data(out, frame_header, &x->reply, n);
     x->gateway->buffered -= n;
     if (x->translation)
         n = translation_taken(x, n);
     if (x->server)
         x->server->taken(x, n);
+}
+
+int exchange_send(struct exchange *x, struct outbuf *out, const uint8_t *frame_header, size_t n)
+{
+    int r = h2_send_data(out, frame_header, &x->reply, n);
+    reply_taken(x, n);
     return r;
+}
+
+void exchange_take(struct exchange *x, struct outbuf *out, size_t n)
+{
+    memcpy(out->data + out->len, pipe_peek(&x->reply), n);
+    out->len += n;
+    pipe_take(&x->reply, (uint32_t)n);
+    reply_taken(x, n);
 }
 
 /* --- messages --- */

@@ -68,6 +68,8 @@ void exchange_closed(struct exchange *x);
 /* nghttp2's data source of the reply. */
 ssize_t exchange_read(struct exchange *x, size_t room, uint32_t *flags);
 int exchange_send(struct exchange *x, struct outbuf *out, const uint8_t *frame_header, size_t n);
+/* The same without a frame: n bytes, as many as exchange_read has said, and for which there is room. */
+void exchange_take(struct exchange *x, struct outbuf *out, size_t n);
 
 /* --- for dialects (gateway/dialect.h) --- */
 /* Bytes of the request, as gRPC frames them; what is in the pipe is all. The exchange may have failed after either. */

@@ -6,6 +6,7 @@
 #include "gateway/forward.h"
 #include "gateway/hub.h"
 #include "gateway/local.h"
+#include "gateway/mint.h"
 #include "gateway/storefront.h"
 #include "gateway/tls.h"
 #include "mesh/base/say.h"
@@ -234,6 +235,7 @@ static void all_closed(uv_handle_t *handle)
     local_destroy(gateway->local);
     routes_destroy(gateway->routes);
     auth_destroy(gateway->auth);
+    mint_trim();
     blocks_trim();
     pipe_trim();
     free(gateway);

@@ -22,13 +22,15 @@ static void poll_for(struct link *link, int events)
     uv_poll_start(&link->poll, events, on_poll);
 }
 
-/* What to wait for: the peer's bytes always, unless it is deaf itself; room to write only while some are waiting. */
+/* What to wait for: the peer's bytes always, unless it is deaf itself or nobody wants them; room to write only while
+ * some are waiting. */
 static void poll_as_needed(struct link *link)
 {
-    if (link->state == LINK_CLOSED)
+    if (link->state != LINK_OPEN)
         return;
     bool blocked = link->backlog_len > link->backlog_at;
-    poll_for(link, (blocked ? UV_WRITABLE : 0) | (blocked && link->deaf ? 0 : UV_READABLE));
+    int input = link->paused ? UV_DISCONNECT : UV_READABLE;
+    poll_for(link, (blocked ? UV_WRITABLE : 0) | (blocked && link->deaf ? 0 : input));
 }
 
 void link_close(struct link *link, int why)
@@ -54,6 +56,22 @@ void link_wake(struct link *link)
 void link_finish(struct link *link)
 {
     link->finishing = true;
+    link_wake(link);
+}
+
+void link_part(struct link *link)
+{
+    link->patient = true;
+    link_finish(link);
+}
+
+void link_pause(struct link *link, bool paused)
+{
+    if (link->paused == paused)
+        return;
+    link->paused = paused;
+    link->unread = !paused; /* what the TLS layer holds is not polled for */
+    poll_as_needed(link);
     link_wake(link);
 }
 
@@ -161,7 +179,7 @@ static void receive(struct link *link)
 {
     struct reactor *reactor = link->reactor;
     link->unread = false;
-    for (int round = 0; link->state == LINK_OPEN; round++) {
+    for (int round = 0; link->state == LINK_OPEN && !link->paused; round++) {
         if (round == ROUNDS) {
             link->unread = link->ssl != NULL;
             break;
@@ -223,6 +241,27 @@ static void connected(struct link *link)
     link_wake(link);
 }
 
+/* Nothing is left to be sent. */
+static void hang_up(struct link *link)
+{
+    if (link->ssl) {
+        SSL_shutdown(link->ssl);
+        ERR_clear_error();
+    }
+    if (!link->patient)
+        return link_close(link, 0);
+    link->state = LINK_PARTING;
+    shutdown(link->fd, SHUT_WR);
+    poll_for(link, UV_READABLE);
+}
+
+static void drop_input(struct link *link)
+{
+    ssize_t n = read(link->fd, link->reactor->in, sizeof(link->reactor->in));
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        link_close(link, 0);
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct link *link = poll->data;
@@ -234,6 +273,10 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         return connected(link);
     if (link->state == LINK_HANDSHAKE)
         return shake_hands(link);
+    if (link->state == LINK_PARTING)
+        return drop_input(link);
+    if (link->paused && (events & UV_DISCONNECT))
+        return link_close(link, -ECONNRESET);
     if (events & UV_WRITABLE)
         link_wake(link);
     if (events & UV_READABLE)
@@ -269,7 +312,7 @@ static void tend(struct link *link)
     if (r < 0)
         return link_close(link, r);
     if (r == 0 && link->finishing && !link->backlog)
-        return link_close(link, 0);
+        return hang_up(link);
     poll_as_needed(link);
     if ((r > 0 || link->unread) && !link->woken) {
         link->woken = true;

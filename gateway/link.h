@@ -59,7 +59,8 @@ struct link_ops {
     void (*gone)(struct link *link);
 };
 
-enum link_state { LINK_CONNECTING, LINK_HANDSHAKE, LINK_OPEN, LINK_CLOSED };
+/* PARTING: everything is said, and what the peer still says is dropped until it hangs up. */
+enum link_state { LINK_CONNECTING, LINK_HANDSHAKE, LINK_OPEN, LINK_PARTING, LINK_CLOSED };
 
 /* Embedded in what uses it. */
 struct link {
@@ -73,6 +74,8 @@ struct link {
     bool woken;       /* in the reactor's list woken or later */
     bool unread;      /* bytes may wait inside the TLS layer */
     bool finishing;   /* close once everything is written */
+    bool patient;     /* and only when the peer has hung up, too */
+    bool paused;      /* do not read */
     bool deaf;        /* do not read while writing is blocked: for peers that may be hostile */
     uint8_t *backlog; /* what the kernel did not take */
     size_t backlog_len, backlog_at;
@@ -89,3 +92,8 @@ void link_wake(struct link *link);
 void link_close(struct link *link, int why);
 /* Sends what there is, then closes. */
 void link_finish(struct link *link);
+/* The same for a peer that may still be sending: closed at once, what was sent last might be taken back by a reset (RFC
+ * 9112, 9.6). Whoever asks for it has an alarm that closes the link if the peer does not. */
+void link_part(struct link *link);
+/* Stops reading, and goes on. A peer that hangs up is noticed all the same. */
+void link_pause(struct link *link, bool paused);

@@ -54,6 +54,7 @@ static bool says_serving(const struct probe *probe)
 static void on_closed(struct upcall *call, uint32_t error_code, bool unprocessed)
 {
     struct probe *probe = probe_of(call);
+    pipe_finish(&call->request);
     probe->running = false;
     enum probe_result result = PROBE_SICK;
     if (error_code == UPCALL_LOST)
@@ -88,6 +89,8 @@ int probe_start(struct probe *probe, struct upstream *upstream, const char *proc
     probe->status = -1;
     probe->reply_len = 0;
     int r = upcall_start(&probe->call, upstream, fields, sizeof(fields) / sizeof(fields[0]));
+    if (r < 0)
+        pipe_finish(&probe->call.request);
     probe->running = r == 0;
     return r;
 }

@@ -8,12 +8,13 @@
 #include <string.h>
 
 static const unsigned char h2_alpn[] = { 2, 'h', '2' };
+static const unsigned char served[] = { 2, 'h', '2', 8, 'h', 't', 't', 'p', '/', '1', '.', '1' };
 
-static int select_h2(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
-                     unsigned in_len, void *arg)
+static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
+                           unsigned in_len, void *arg)
 {
     unsigned char *chosen;
-    if (SSL_select_next_proto(&chosen, out_len, h2_alpn, sizeof(h2_alpn), in, in_len) != OPENSSL_NPN_NEGOTIATED)
+    if (SSL_select_next_proto(&chosen, out_len, served, sizeof(served), in, in_len) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;
@@ -54,7 +55,7 @@ SSL_CTX *tls_server(const struct tls_files *files)
     SSL_CTX *context = context_of(TLS_server_method(), files);
     if (!context)
         return NULL;
-    SSL_CTX_set_alpn_select_cb(context, select_h2, NULL);
+    SSL_CTX_set_alpn_select_cb(context, select_protocol, NULL);
     return context;
 }
 

@@ -7,7 +7,8 @@ struct tls_files {
     const char *ca, *cert, *key; /* PEM; ca only where the peer has to prove itself */
 };
 
-/* Contexts offer and accept ALPN "h2" only, TLS 1.2 or later. NULL after one clear line. */
+/* TLS 1.2 or later. A server prefers ALPN "h2", and accepts "http/1.1" and a client that names nothing; a client offers
+ * "h2" only. NULL after one clear line. */
 SSL_CTX *tls_server(const struct tls_files *files);
 SSL_CTX *tls_client(const struct tls_files *files);
 /* A connection to a process, whose certificate must be signed by the CA and carry its name as DNS SAN. NULL: no memory.

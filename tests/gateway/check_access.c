@@ -457,7 +457,7 @@ START_TEST(garbage_instead_of_http2_is_dropped)
     stage_open(&stage, 0);
     int fd = raw_connection();
     char byte;
-    ck_assert_int_gt(write(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27), 0);
+    ck_assert_int_gt(write(fd, "PRI * HTTP/2.0\r\nHost: x\r\n\r\n", 27), 0); /* HTTP/1.1 is check_h1.c's */
     stage_until(&stage, recv(fd, &byte, 1, MSG_DONTWAIT) == 0 || errno == ECONNRESET);
     close(fd);
     stage_close(&stage);

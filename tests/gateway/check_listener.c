@@ -1,5 +1,5 @@
-/* Where clients are served, and what they must speak: tokens travel in clear only on loopback, TLS is HTTP/2 or
- * nothing, a renewed certificate is shown to whoever comes after it. */
+/* Where clients are served, and what they must speak: tokens travel in clear only on loopback, TLS is for
+ * HTTP/2 and HTTP/1.1, a renewed certificate is shown to whoever comes after it. */
 #include "gateway/tls.h"
 #include "tests/gateway/stage.h"
 #include "tests/suite.h"
@@ -76,7 +76,7 @@ START_TEST(without_tls_only_loopback_is_listened_on)
 }
 END_TEST
 
-/* --- TLS without HTTP/2 --- */
+/* --- protocols in TLS --- */
 
 static SSL *connect_offering(const char *protocols)
 {
@@ -115,16 +115,37 @@ static int first_bytes(SSL *ssl)
     return r;
 }
 
-START_TEST(a_client_that_does_not_speak_http2_is_refused)
+/* What the gateway says to a request in HTTP/1.1, if it says anything. */
+static const char *ask_by_http_1_1(SSL *ssl)
+{
+    static const char request[] = "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    static char bytes[1024];
+    size_t n = 0;
+    int r;
+    stage_until(&stage, (r = SSL_write(ssl, request, sizeof(request) - 1)) > 0 || !waits(ssl, r));
+    do {
+        stage_until(&stage, (r = SSL_read(ssl, bytes + n, (int)(sizeof(bytes) - 1 - n))) > 0 || !waits(ssl, r));
+        n += r > 0 ? (size_t)r : 0;
+    } while (r > 0);
+    ck_assert_int_eq(SSL_get_error(ssl, r), SSL_ERROR_ZERO_RETURN); /* it has said that this is all */
+    bytes[n] = '\0';
+    return bytes;
+}
+
+START_TEST(what_is_spoken_is_agreed_on_in_the_handshake)
 {
     stage_open(&stage, STAGE_TLS);
-    SSL *ssl = connect_offering("\x08http/1.1");
+    SSL *ssl = connect_offering("\x08http/1.0\x06spdy/3");
     ck_assert_int_le(first_bytes(ssl), 0);
     ck_assert(!SSL_is_init_finished(ssl)); /* by an alert */
     drop(ssl);
-    ssl = connect_offering(""); /* says nothing of what it speaks */
-    ck_assert_int_le(first_bytes(ssl), 0);
-    drop(ssl);
+    static const char *const old[] = { "\x08http/1.1", "\x06spdy/3\x08http/1.1",
+                                       "" }; /* the last one says nothing of it */
+    for (size_t i = 0; i < sizeof(old) / sizeof(old[0]); i++) {
+        ssl = connect_offering(old[i]);
+        ck_assert(strncmp(ask_by_http_1_1(ssl), "HTTP/1.1 405 ", 13) == 0);
+        drop(ssl);
+    }
     stage_until(&stage, stage.gateway->n_edges == 0);
     ssl = connect_offering("\x08http/1.1\x02h2");
     ck_assert_int_gt(first_bytes(ssl), 0); /* the gateway's settings */
@@ -184,5 +205,5 @@ START_TEST(a_renewed_certificate_is_shown_to_those_who_come_later)
 }
 END_TEST
 
-SUITE("listener", 60, without_tls_only_loopback_is_listened_on, a_client_that_does_not_speak_http2_is_refused,
+SUITE("listener", 60, without_tls_only_loopback_is_listened_on, what_is_spoken_is_agreed_on_in_the_handshake,
       a_renewed_certificate_is_shown_to_those_who_come_later)
