@@ -1,5 +1,6 @@
-/* Backup: the copy is begun with the call, made bit by bit by its pages, which say nothing until it is whole, and then
- * read out by them. */
+/* Backup: all of it on the reader lane, as it touches files. The first page begins the copy and says what it is;
+ * further ones make it bit by bit, and say nothing until it is whole; then it is read out; a unit of its own ends it.
+ */
 #include "mesh/base/say.h"
 #include "mesh/run/parts.h"
 #include "mesh/store/copy.h"
@@ -10,15 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PIECE        (256u << 10) /* bytes of a message */
-#define SHA256_BYTES 32
+#define PIECE         (256u << 10) /* bytes of a message */
+#define SHA256_BYTES  32
+#define ENDING_BUDGET (64u << 10)
 
 struct backup {
+    struct store *store;
     struct store_copy *copy;
     EVP_MD_CTX *digest;
     uint64_t digested; /* bytes: a page that is run again digests nothing twice */
     int64_t begun_us;
     struct log_position position;
+    struct unit ending;
+    struct arena arena; /* of that unit */
 };
 
 /* The call's scratch. */
@@ -28,14 +33,46 @@ struct reading {
     uint64_t at; /* bytes sent */
 };
 
+/* --- its end: a large file takes a while to be given back, which nobody else's lane waits for --- */
+
+static void ended(struct unit *unit, int result)
+{
+    struct backup *backup = unit->arg;
+    if (backup->copy)
+        say(SAY_INFO, NULL, "a backup has ended", SAY_N("seq", (int64_t)backup->position.seq),
+            SAY_N("size", (int64_t)store_copy_size(backup->copy)), SAY_N("sent", (int64_t)backup->digested));
+    store_copy_destroy(backup->copy);
+    EVP_MD_CTX_free(backup->digest);
+    arena_finish(&backup->arena);
+    free(backup);
+}
+
+static int read_nothing(struct txn *txn, void *arg)
+{
+    return 0;
+}
+
 static void backup_end(void *arg)
 {
     struct backup *backup = arg;
-    say(SAY_INFO, NULL, "a backup has ended", SAY_N("seq", (int64_t)backup->position.seq),
-        SAY_N("size", (int64_t)store_copy_size(backup->copy)), SAY_N("sent", (int64_t)backup->digested));
-    store_copy_destroy(backup->copy);
-    EVP_MD_CTX_free(backup->digest);
-    free(backup);
+    backup->ending = (struct unit){ .run = read_nothing, .done = ended, .arg = backup, .arena = &backup->arena };
+    store_read(backup->store, &backup->ending);
+}
+
+/* --- its begin --- */
+
+int backup_prepare(struct rpc_call *call, const void *in, void *out)
+{
+    struct reading *reading = rpc_scratch(call, sizeof(*reading));
+    struct backup *backup = calloc(1, sizeof(*backup));
+    if (!backup)
+        return -ENOMEM;
+    arena_init(&backup->arena, ENDING_BUDGET);
+    backup->store = service_store(rpc_service_of(call));
+    backup->digest = EVP_MD_CTX_new();
+    rpc_at_end(call, backup_end, backup);
+    reading->backup = backup;
+    return backup->digest && EVP_DigestInit_ex(backup->digest, EVP_sha256(), NULL) ? RPC_NOW : -ENOMEM;
 }
 
 static int read_position(struct txn *txn, void *arg)
@@ -43,35 +80,17 @@ static int read_position(struct txn *txn, void *arg)
     return log_position(txn, arg);
 }
 
-static int copy_begin(struct rpc_call *call, struct store_copy **ret_copy)
-{
-    int r = store_copy_begin(service_store(rpc_service_of(call)), ret_copy);
-    if (r != -EBUSY)
-        return r;
-    return rpc_fail(call, RPC_RESOURCE_EXHAUSTED, "BACKUP_RUNNING", "another backup of this service is under way");
-}
-
-int backup_begin(struct rpc_call *call, const void *in, void *out)
+/* Once, however often its page is run. */
+static int begin_copy(struct rpc_call *call, struct backup *backup)
 {
     struct port *port = service_port(rpc_service_of(call));
-    struct reading *reading = rpc_scratch(call, sizeof(*reading));
-    struct store_copy *copy;
-    int r = copy_begin(call, &copy);
-    if (r < 0)
-        return r;
-    struct backup *backup = calloc(1, sizeof(*backup));
-    if (!backup) {
-        store_copy_destroy(copy);
-        return -ENOMEM;
-    }
-    backup->copy = copy;
+    if (backup->copy)
+        return 0;
+    int r = store_copy_begin(backup->store, &backup->copy);
+    if (r == -EBUSY)
+        return rpc_fail(call, RPC_RESOURCE_EXHAUSTED, "BACKUP_RUNNING", "another backup of this service is under way");
     backup->begun_us = port->wall_us(port);
-    backup->digest = EVP_MD_CTX_new();
-    rpc_at_end(call, backup_end, backup);
-    if (!backup->digest || !EVP_DigestInit_ex(backup->digest, EVP_sha256(), NULL))
-        return -ENOMEM;
-    reading->backup = backup;
-    return store_copy_ask(copy, read_position, &backup->position, rpc_arena(call));
+    return r < 0 ? r : store_copy_ask(backup->copy, read_position, &backup->position, rpc_arena(call));
 }
 
 static int tell_head(struct rpc_call *call, const struct backup *backup, Mesh__V1__BackupResponse *ret)
@@ -124,8 +143,9 @@ int backup_page(struct rpc_call *call, struct txn *txn, const void *in, void *ou
 {
     struct reading *reading = rpc_scratch(call, sizeof(*reading));
     if (!reading->begun) {
-        reading->begun = true;
-        return tell_head(call, reading->backup, out);
+        int begun = begin_copy(call, reading->backup);
+        reading->begun = begun == 0;
+        return begun < 0 ? begun : tell_head(call, reading->backup, out);
     }
     int r = store_copy_step(reading->backup->copy);
     if (r < 0)

@@ -249,7 +249,7 @@ static const struct rpc_method methods[] = {
     { "RetryDeadLetter", .unit = retry_dead_letter },
     { "DiscardDeadLetter", .unit = discard_dead_letter },
     { "GetStatus", .gather = see_loop, .unit = get_status },
-    { "Backup", .gather = backup_begin, .page = backup_page },
+    { "Backup", .gather = backup_prepare, .page = backup_page },
     { "SetLogLevel", .gather = set_log_level },
     {},
 };

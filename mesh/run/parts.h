@@ -14,5 +14,5 @@ struct consumers *service_consumers(struct service *service);
 extern const struct rpc_service admin_service; /* operate.c: mesh.v1.AdminService */
 
 /* backup.c */
-rpc_gather backup_begin;
+rpc_gather backup_prepare;
 rpc_page backup_page;

@@ -19,7 +19,7 @@
 /* What backup.json says of the service's file. */
 struct backed_up {
     char path[4096];
-    json_int_t size, seq, time_us;
+    json_int_t seq, time_us;
     char sha256[2 * SHA256_BYTES + 1];
     char version[64];
 };
@@ -37,8 +37,8 @@ static int read_entry(const char *directory, const char *path, const char *servi
     json_t *entry = json_object_get(json_object_get(json, "services"), service);
     if (!entry)
         return refuse(path, "there is nothing of this service", -ENOENT);
-    if (json_unpack(entry, "{s:s, s:I, s:s, s:I, s:I, s:s}", "file", &file, "size", &ret_entry->size, "sha256", &sha256,
-                    "seq", &ret_entry->seq, "timeUs", &ret_entry->time_us, "version", &version) < 0 ||
+    if (json_unpack(entry, "{s:s, s:s, s:I, s:I, s:s}", "file", &file, "sha256", &sha256, "seq", &ret_entry->seq,
+                    "timeUs", &ret_entry->time_us, "version", &version) < 0 ||
         strchr(file, '/') || strlen(sha256) >= sizeof(ret_entry->sha256))
         return refuse(path, "it does not say what there is of this service", -EINVAL);
     snprintf(ret_entry->path, sizeof(ret_entry->path), "%s/%s", directory, file);
@@ -58,17 +58,13 @@ static int read_list(const char *directory, const char *service, struct backed_u
     return r;
 }
 
-/* Until the end of the file, at most as much as there should be and one byte. */
-static int copy_bytes(int from, int to, json_int_t size, EVP_MD_CTX *digest)
+static int copy_bytes(int from, int to, EVP_MD_CTX *digest)
 {
     char piece[PIECE];
     for (;;) {
         ssize_t n = read(from, piece, sizeof(piece));
         if (n <= 0)
-            return n < 0 ? -errno : size == 0 ? 0 : -EBADMSG;
-        size -= n;
-        if (size < 0)
-            return -EBADMSG;
+            return n < 0 ? -errno : 0;
         EVP_DigestUpdate(digest, piece, (size_t)n);
         for (ssize_t done = 0, put; done < n; done += put) {
             put = write(to, piece + done, (size_t)(n - done));
@@ -99,7 +95,7 @@ static int copy_file(const struct backed_up *entry, const char *to_path)
     if (r == 0)
         r = digest && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) ? 0 : -ENOMEM;
     if (r == 0)
-        r = copy_bytes(from, to, entry->size, digest);
+        r = copy_bytes(from, to, digest);
     if (r == 0)
         r = compare_digest(digest, entry->sha256);
     EVP_MD_CTX_free(digest);

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
+#define PATH_BYTES 4096
 #define STEP_PAGES 64
 #define LOG_ROOM   (64ull << 20) /* bytes that the disk must have left for what is written meanwhile */
 
@@ -65,16 +67,30 @@ static int check_room(const struct store_copy *copy)
     return (uint64_t)disk.f_bavail * disk.f_frsize < copy->size + LOG_ROOM ? -ENOSPC : 0;
 }
 
+static int name_of(const char *path, char ret_name[PATH_BYTES])
+{
+    return (size_t)snprintf(ret_name, PATH_BYTES, "%s-copy", path) < PATH_BYTES ? 0 : -ENAMETOOLONG;
+}
+
+/* Of a process that was killed in the moment in which it has a name. */
+void copy_clear(const char *path)
+{
+    char name[PATH_BYTES];
+    if (name_of(path, name) == 0)
+        unlink(name);
+}
+
 static int open_target(struct store_copy *copy)
 {
     const struct store_options *options = &copy->store->options;
     sqlite3_vfs *vfs = sqlite3_vfs_find(options->vfs);
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-    char path[4096];
-    if ((size_t)snprintf(path, sizeof(path), "%s-copy", options->path) >= sizeof(path))
-        return -ENAMETOOLONG;
+    char path[PATH_BYTES];
+    int r = name_of(options->path, path);
+    if (r < 0)
+        return r;
     vfs->xDelete(vfs, path, 0);
-    int r = error_of_sqlite(NULL, sqlite3_open_v2(path, &copy->target, flags, options->vfs));
+    r = error_of_sqlite(NULL, sqlite3_open_v2(path, &copy->target, flags, options->vfs));
     if (r == 0)
         r = error_of_sqlite(copy->target, sqlite3_exec(copy->target, target_pragmas, NULL, NULL, NULL));
     vfs->xDelete(vfs, path, 0);
@@ -161,18 +177,33 @@ void store_copy_destroy(struct store_copy *copy)
     free(copy);
 }
 
-/* Immutable: it is neither locked nor given a log beside it. */
+/* A URI of SQLite's, on the heap: what means something in one is written as %HH, and a path that begins with // is none
+ * that begins with an authority. Immutable: the file is neither locked nor given a log beside it. */
+static char *immutable_uri(const char *path)
+{
+    static const char query[] = "?immutable=1";
+    size_t size = sizeof("file://") + 3 * strlen(path) + sizeof(query);
+    char *uri = malloc(size);
+    if (!uri)
+        return NULL;
+    size_t n = (size_t)sprintf(uri, "file:%s", *path == '/' ? "//" : "");
+    for (; *path; path++)
+        n += (size_t)sprintf(uri + n, strchr("%?#", *path) ? "%%%02X" : "%c", (unsigned char)*path);
+    memcpy(uri + n, query, sizeof(query));
+    return uri;
+}
+
 int store_check(const char *path)
 {
     sqlite3 *db = NULL;
     char said[64] = "";
-    char *uri = sqlite3_mprintf("file:%s?immutable=1", path);
+    char *uri = immutable_uri(path);
     if (!uri)
         return -ENOMEM;
     int code = sqlite3_open_v2(uri, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
     if (code == SQLITE_OK)
         ask(db, "PRAGMA quick_check(1)", said);
     sqlite3_close(db);
-    sqlite3_free(uri);
+    free(uri);
     return strcmp(said, "ok") == 0 ? 0 : -EIO;
 }

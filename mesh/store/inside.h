@@ -66,6 +66,11 @@ char *store_ddl(enum engine engine, const char *sql);
 extern const char migration_table[]; /* the DDL of the table that tells what is applied */
 int migrate_prepare(struct connection *c);
 
+/* --- copy.c --- */
+
+/* With the lock: removes what a copy has left that was killed. */
+void copy_clear(const char *path);
+
 /* --- restore.c --- */
 
 /* With the lock, before the database is opened. */

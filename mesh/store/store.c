@@ -196,7 +196,10 @@ static int take_lock(struct store *store)
     if (store->options.vfs)
         return 0;
     store->lock_fd = store_lock(store->options.path);
-    return store->lock_fd < 0 ? store->lock_fd : restore_complete(store->options.path);
+    if (store->lock_fd < 0)
+        return store->lock_fd;
+    copy_clear(store->options.path);
+    return restore_complete(store->options.path);
 }
 
 static int open_inside(struct store *store)

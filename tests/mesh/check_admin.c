@@ -1,8 +1,11 @@
 /* Tests of AdminService (mesh/run/operate.c): what an operator sees of a process, and decides about dead letters. */
 #include "mesh/base/say.h"
+#include "mesh/store/copy.h"
 #include "tests/mesh/pair.h"
+#include "tests/sim/inner.h"
 #include "tests/suite.h"
 
+#include <errno.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
@@ -319,6 +322,45 @@ START_TEST(one_backup_at_a_time_and_one_that_is_given_up_is_no_hindrance)
 }
 END_TEST
 
+static bool is_over(void *arg)
+{
+    return ((struct stalled *)arg)->done;
+}
+
+START_TEST(a_backup_touches_files_on_the_reader_lane_alone)
+{
+    const struct caller operator= { ROLE_BIT(MESH__V1__ROLE__OPERATOR), "operator" };
+    struct stalled backup = { .call = { .peer = "sender",
+                                        .method = ADMIN("Backup"),
+                                        .caller = &operator,
+                                        .message = stall,
+                                        .done = stalled_over } };
+    struct store_copy *copy;
+    begin(11);
+    fill();
+    struct store *store = service_store(node_service(p.sender));
+    struct port *port = node_port(p.receiver);
+    p.sender->lanes[LANE_READER].busy_until_us = INT64_MAX;
+    port->call(port, &backup.call);
+    world_run(p.world, SECOND_US);
+    ck_assert_int_eq(store_copy_begin(store, &copy), 0); /* it has not begun one */
+    store_copy_destroy(copy);
+    p.sender->lanes[LANE_READER].busy_until_us = 0;
+    ck_assert(world_until(p.world, has_stalled, &backup, SECOND_US));
+
+    p.sender->lanes[LANE_READER].busy_until_us = INT64_MAX;
+    port->cancel(port, &backup.call);
+    ck_assert(world_until(p.world, is_over, &backup, SECOND_US));
+    world_run(p.world, SECOND_US);
+    ck_assert_int_eq(store_copy_begin(store, &copy), -EBUSY); /* nor ended it */
+    p.sender->lanes[LANE_READER].busy_until_us = 0;
+    world_run(p.world, SECOND_US);
+    ck_assert_int_eq(store_copy_begin(store, &copy), 0);
+    store_copy_destroy(copy);
+    pair_end(&p);
+}
+END_TEST
+
 START_TEST(the_log_level_is_set_at_once_or_refused)
 {
     begin(8);
@@ -340,4 +382,5 @@ SUITE("admin", 60, a_parked_command_is_listed_and_explained, dead_letters_come_i
       a_retry_sends_it_again_once_however_often_it_is_asked, a_discard_needs_a_reason_and_lets_the_queue_go_on,
       a_dead_letter_that_is_none_is_not_found, other_services_may_not_operate,
       the_status_tells_queues_circuits_cursors_leases_and_the_log, a_backup_says_what_it_is_and_brings_all_of_it,
-      one_backup_at_a_time_and_one_that_is_given_up_is_no_hindrance, the_log_level_is_set_at_once_or_refused)
+      one_backup_at_a_time_and_one_that_is_given_up_is_no_hindrance, a_backup_touches_files_on_the_reader_lane_alone,
+      the_log_level_is_set_at_once_or_refused)

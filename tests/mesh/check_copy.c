@@ -197,6 +197,21 @@ START_TEST(a_copy_has_no_name_and_leaves_nothing_behind)
 }
 END_TEST
 
+START_TEST(what_a_killed_one_has_left_is_gone_when_the_store_is_opened)
+{
+    char left[128];
+    begin();
+    store_close(f.store);
+    f.store = NULL;
+    snprintf(left, sizeof(left), "%s-copy", f.path);
+    close(open(left, O_WRONLY | O_CREAT, 0600));
+    ck_assert_int_eq(access(left, F_OK), 0);
+    ck_assert_int_eq(fixture_open(&f, NULL), 0);
+    ck_assert_int_ne(access(left, F_OK), 0);
+    end();
+}
+END_TEST
+
 START_TEST(there_is_one_copy_at_a_time)
 {
     struct store_copy *second;
@@ -231,6 +246,28 @@ START_TEST(a_damaged_copy_is_found)
 }
 END_TEST
 
+START_TEST(a_copy_is_checked_whatever_its_path_is)
+{
+    static const char *const names[] = { "a?mode=rw", "a#b", "50%41", "a b&c", "plain" };
+    char path[160];
+    begin();
+    struct store_copy *copy = begin_copy();
+    finish_copy(copy, 0);
+    save(copy);
+    store_copy_destroy(copy);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        snprintf(path, sizeof(path), "/%s/%s", f.dir, names[i]); /* which begins with // */
+        ck_assert_int_eq(rename(out_path, path), 0);
+        ck_assert_msg(store_check(path) == 0, "%s", path);
+        ck_assert_msg(store_check(path + 1) == 0, "%s", path + 1);
+        ck_assert_int_eq(rename(path, out_path), 0);
+        ck_assert_int_eq(store_check(path), -EIO);
+    }
+    end();
+}
+END_TEST
+
 SUITE("copy", 60, a_copy_is_one_moment_of_what_goes_on, what_is_asked_of_it_is_of_that_moment,
       the_log_is_held_until_the_copy_is_whole_and_no_longer, a_copy_has_no_name_and_leaves_nothing_behind,
-      there_is_one_copy_at_a_time, a_damaged_copy_is_found)
+      what_a_killed_one_has_left_is_gone_when_the_store_is_opened, there_is_one_copy_at_a_time, a_damaged_copy_is_found,
+      a_copy_is_checked_whatever_its_path_is)

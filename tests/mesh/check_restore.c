@@ -133,6 +133,7 @@ START_TEST(one_that_is_not_ended_changes_nothing)
     ck_assert_int_eq(store_restore_begin(f.path, &restore), 0);
     copy_file(other.path, "", store_restore_path(restore), "");
     store_restore_destroy(restore);
+    ck_assert(!there("-new"));
     ck_rows(1);
     end();
 }
