@@ -410,8 +410,11 @@ void balance_destroy(struct balance *balance)
         else
             free(l);
     }
-    for (size_t i = 0; i < PROCESSES_MAX; i++)
-        destroy_endpoints(balance->endpoints[i]);
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
+        struct endpoint *list = balance->endpoints[i];
+        balance->endpoints[i] = NULL; /* none is picked any more */
+        destroy_endpoints(list);
+    }
     release(balance);
 }
 
@@ -423,15 +426,20 @@ static uint32_t chance(struct balance *balance)
     return balance->chance >> 8;
 }
 
-struct upstream *balance_pick(struct balance *balance, int process)
+struct upstream *balance_pick(struct balance *balance, int process, const void *avoid)
 {
-    struct upstream *well[ENDPOINTS_MAX];
+    struct upstream *well[ENDPOINTS_MAX], *avoided = NULL;
     size_t n = 0;
-    for (struct endpoint *e = balance->endpoints[process]; e; e = e->next)
-        if (e->well && e->upstream && e->upstream->ready)
+    for (struct endpoint *e = balance->endpoints[process]; e; e = e->next) {
+        if (!e->well || !e->upstream || !e->upstream->ready)
+            continue;
+        if (e->upstream == avoid)
+            avoided = e->upstream;
+        else
             well[n++] = e->upstream;
+    }
     if (n < 2)
-        return n ? well[0] : NULL;
+        return n ? well[0] : avoided;
     size_t a = chance(balance) % n, b = chance(balance) % (n - 1);
     b += b >= a;
     return well[a]->in_flight <= well[b]->in_flight ? well[a] : well[b];

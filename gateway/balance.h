@@ -14,8 +14,9 @@ struct balance *balance_create(struct gateway *gateway, const char *peers, SSL_C
 void balance_destroy(struct balance *balance);
 /* For connections to come. */
 void balance_context(struct balance *balance, SSL_CTX *context);
-/* The less loaded of two healthy connections to the process, chosen by chance; NULL: there is none. */
-struct upstream *balance_pick(struct balance *balance, int process);
+/* The less loaded of two healthy connections to the process, chosen by chance, and not the one to be avoided unless
+ * there is no other; NULL: there is none. */
+struct upstream *balance_pick(struct balance *balance, int process, const void *avoid);
 /* Whether the process has a healthy connection. */
 bool balance_well(const struct balance *balance, int process);
 /* How many healthy connections it has. */

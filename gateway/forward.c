@@ -1,5 +1,6 @@
 /* The proxied call: the gateway's headers in place of the client's claims, then bytes both ways. A call that no process
- * has begun to work on is sent again elsewhere. */
+ * has begun to work on is sent again elsewhere at once; one that a process had begun after a moment, if that does no
+ * harm, its connection was lost or what answered was no handler, and there is a budget for it. */
 #include "gateway/forward.h"
 
 #include "mesh/port.h"
@@ -68,6 +69,10 @@ static size_t request_fields(struct exchange *x, nghttp2_nv *ret_nva)
         size_t len = timeout_text(exchange_left_us(x), x->timeout_text);
         ret_nva[n++] = H2_VALUE("grpc-timeout", x->timeout_text, len);
     }
+    static const nghttp2_nv previous[] = { H2_FIELD("grpc-previous-rpc-attempts", "1"),
+                                           H2_FIELD("grpc-previous-rpc-attempts", "2") };
+    if (x->repeats)
+        ret_nva[n++] = previous[x->repeats < 2 ? 0 : 1];
     return n + fields_nva(&x->extra, ret_nva + n);
 }
 
@@ -99,12 +104,13 @@ static void pass_on(struct exchange *x)
     nghttp2_nv nva[NAMES_MAX + FIELDS_MAX];
     size_t n = request_fields(x, nva);
     while (x->attempts++ < ATTEMPTS) {
-        struct upstream *upstream = balance_pick(x->gateway->balance, x->process);
+        struct upstream *upstream = balance_pick(x->gateway->balance, x->process, x->avoid);
         if (!upstream)
             return no_backend(x);
         if (upstream->in_flight >= IN_FLIGHT_MAX)
             return exchange_fail(x, &(struct answer){ RPC_UNAVAILABLE, "OVERLOADED",
                                                       "the process behind has too many calls under way", 100000 });
+        x->avoid = upstream;
         choose_indexing(x, upstream, nva);
         if (upcall_start(&x->call, upstream, nva, n) == 0)
             return;
@@ -116,6 +122,7 @@ static void begin(struct exchange *x)
 {
     x->call.ops = &ops;
     x->call.request.keep = true;
+    retries_earn(&x->gateway->retries, x->process);
     pass_on(x);
 }
 
@@ -133,6 +140,7 @@ static void taken(struct exchange *x, size_t n)
 
 static void abandon(struct exchange *x)
 {
+    alarm_stop(&x->repeat);
     upcall_cancel(&x->call, NGHTTP2_CANCEL);
 }
 
@@ -182,6 +190,67 @@ static void settle(struct exchange *x)
         upcall_cancel(&x->call, NGHTTP2_NO_ERROR);
 }
 
+/* --- once more --- */
+
+static void send_again(struct exchange *x)
+{
+    x->again = (uint32_t)(x->request_bytes - x->unconsumed);
+    pipe_rewind(&x->call.request);
+    fields_finish(&x->head);
+    x->reply_coded = x->repeating = false;
+    pass_on(x);
+}
+
+static void repeat_now(struct alarm *alarm)
+{
+    send_again((struct exchange *)((char *)alarm - offsetof(struct exchange, repeat)));
+}
+
+/* Nothing of the reply is told yet, all of the request is here, and once or twice is the same. */
+static bool can_repeat(const struct exchange *x)
+{
+    const struct schema_method *method = x->route->method;
+    return (method->idempotent || method->mutates) && !method->client_streaming && x->state == REPLY_NONE &&
+           x->call.request.keep && x->attempts < ATTEMPTS;
+}
+
+/* Whether the call, which has failed, is sent again in wait_us; negative: after the usual backoff. */
+static bool repeat_in(struct exchange *x, int64_t wait_us)
+{
+    struct gateway *gateway = x->gateway;
+    uint16_t chance;
+    gateway_random(gateway, &chance, sizeof(chance));
+    if (wait_us < 0)
+        wait_us = retry_delay_us(x->repeats + 1u, chance);
+    if (!can_repeat(x) || !balance_pick(gateway->balance, x->process, NULL) || exchange_left_us(x) <= wait_us ||
+        !retries_take(&gateway->retries, x->process, wheel_now_us()))
+        return false;
+    x->repeats++;
+    x->repeating = true;
+    x->repeat_us = wait_us;
+    return true;
+}
+
+static nghttp2_vec head_field(const struct exchange *x, const char *name)
+{
+    for (size_t i = 0; i < x->head.n; i++)
+        if (is(nghttp2_rcbuf_get_buf(x->head.list[i].name), name, strlen(name)))
+            return nghttp2_rcbuf_get_buf(x->head.list[i].value);
+    return (nghttp2_vec){ 0 };
+}
+
+/* The reply is only trailers, and they say UNAVAILABLE. A handler that says so gives details, and its word is for the
+ * client; without them it was the server around it, which did not come to the handler. */
+static bool repeat_unavailable(struct exchange *x)
+{
+    nghttp2_vec pushback = head_field(x, "grpc-retry-pushback-ms");
+    if (pushback.len) {
+        int64_t wait_us = retry_pushback_us((const char *)pushback.base, pushback.len);
+        return wait_us >= 0 && repeat_in(x, wait_us);
+    }
+    return head_field(x, "grpc-status-details-bin").len == 0 && repeat_in(x, -1);
+}
+
 static void on_head(struct upcall *call, bool end)
 {
     struct exchange *x = exchange_of(call);
@@ -195,6 +264,8 @@ static void on_head(struct upcall *call, bool end)
         settle(x);
         return exchange_finish(x, (enum rpc_code)x->reply_code);
     }
+    if (end && x->reply_code == RPC_UNAVAILABLE && repeat_unavailable(x))
+        return settle(x);
     pipe_forget_taken(&x->call.request);
     nghttp2_nv nva[FIELDS_MAX];
     size_t n = fields_nva(&x->head, nva);
@@ -228,12 +299,10 @@ static void on_closed(struct upcall *call, uint32_t error_code, bool unprocessed
     struct exchange *x = exchange_of(call);
     if (!x->server)
         return exchange_release(x);
-    if (unprocessed && x->state == REPLY_NONE && call->request.keep && x->attempts < ATTEMPTS) {
-        x->again = (uint32_t)(x->request_bytes - x->unconsumed);
-        pipe_rewind(&call->request);
-        fields_finish(&x->head);
-        return pass_on(x);
-    }
+    if (unprocessed && x->state == REPLY_NONE && call->request.keep && x->attempts < ATTEMPTS)
+        return send_again(x);
+    if (x->repeating || (error_code == UPCALL_LOST && repeat_in(x, -1)))
+        return alarm_start(&x->gateway->reactor.wheel, &x->repeat, x->repeat_us, repeat_now);
     if (error_code == UPCALL_LOST)
         exchange_fail(x, &(struct answer){ RPC_UNAVAILABLE, "BACKEND_LOST",
                                            "the process behind was lost during the call", 100000 });

@@ -4,7 +4,7 @@
 #include "gateway/auth.h"
 #include "gateway/balance.h"
 #include "gateway/link.h"
-#include "gateway/route.h"
+#include "gateway/retry.h"
 
 struct port;
 struct hub;
@@ -45,6 +45,7 @@ struct gateway {
     struct auth *auth;
     struct routes *routes;
     struct balance *balance;
+    struct retries retries;
     struct hub *hub;
     struct fans *fans;
     struct local *local;

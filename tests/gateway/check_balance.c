@@ -224,22 +224,6 @@ START_TEST(a_stream_refused_for_ever_is_given_up)
 }
 END_TEST
 
-START_TEST(a_call_that_was_being_worked_on_is_not_repeated)
-{
-    stage_open(&stage, STAGE_TWO);
-    struct peer *client = stage_client(&stage);
-    struct call *call = get(client);
-    stage_until(&stage, newest(&stage.order[0]) || newest(&stage.order[1]));
-    struct backend *backend = newest(&stage.order[0]) ? &stage.order[0] : &stage.order[1];
-    stage_until(&stage, newest(backend)->ended);
-    backend_kill(backend);
-    stage_until(&stage, call->closed);
-    ck_assert_str_eq(call_reason(call), "BACKEND_LOST");
-    ck_assert_int_eq(stage.order[0].n_requests + stage.order[1].n_requests, 1);
-    stage_close(&stage);
-}
-END_TEST
-
 START_TEST(a_backend_with_anothers_certificate_is_not_trusted)
 {
     stage_open(&stage, STAGE_TLS);
@@ -296,6 +280,5 @@ SUITE("balance", 60, the_less_loaded_of_two_gets_the_call, a_stuck_backend_does_
       a_backend_that_dies_within_a_reply_is_told_in_the_trailers, a_backend_that_comes_back_is_used_again,
       a_sick_backend_gets_no_calls, a_call_that_goaway_says_was_not_processed_goes_elsewhere,
       a_call_that_was_begun_before_goaway_finishes, a_refused_stream_is_tried_again,
-      a_stream_refused_for_ever_is_given_up, a_call_that_was_being_worked_on_is_not_repeated,
-      a_backend_with_anothers_certificate_is_not_trusted, a_draining_gateway_finishes_what_it_has_begun,
-      a_drain_does_not_wait_longer_than_its_grace)
+      a_stream_refused_for_ever_is_given_up, a_backend_with_anothers_certificate_is_not_trusted,
+      a_draining_gateway_finishes_what_it_has_begun, a_drain_does_not_wait_longer_than_its_grace)
