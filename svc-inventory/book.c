@@ -189,7 +189,8 @@ static int write_shelves(struct book *book)
         return -ENOMEM;
     for (size_t i = 0; i < book->n_skus; i++) {
         const struct sku_stock *sku = &book->skus[i];
-        for (const struct shelf *s = sku->shelves; s < sku->shelves + sku->n_shelves; s++) {
+        for (size_t k = 0; k < sku->n_shelves; k++) {
+            const struct shelf *s = &sku->shelves[k];
             if (!s->changed)
                 continue;
             const struct value row[COLUMNS] = { T(sku->sku), T(s->location_id), I(s->on_hand), I(s->reserved),
@@ -262,7 +263,8 @@ static int write_availability(struct book *book)
     struct event *events = arena_alloc(book->txn->arena, book->n_skus * sizeof(*events));
     if (!values || !events)
         return -ENOMEM;
-    for (struct sku_stock *sku = book->skus; sku < book->skus + book->n_skus; sku++) {
+    for (size_t i = 0; i < book->n_skus; i++) {
+        struct sku_stock *sku = &book->skus[i];
         if (sku->available == sku->available_before)
             continue;
         sku->version++;

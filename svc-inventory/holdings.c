@@ -156,7 +156,8 @@ int holding_take(struct holdings *holdings, struct holding *holding, enum taking
         return -ENOMEM;
     *cause =
         (struct cause){ takings[why].reason, holding->reservation_id, takings[why].leaves ? holding->order_id : "", 0 };
-    for (struct held_line *line = holding->lines; line < holding->lines + holding->n_lines; line++) {
+    for (size_t i = 0; i < holding->n_lines; i++) {
+        struct held_line *line = &holding->lines[i];
         if (line->asked == 0)
             continue;
         struct sku_stock *sku = book_find(book, line->sku);
@@ -215,8 +216,10 @@ static int write_rests(struct holdings *holdings)
     struct value *values = arena_alloc(holdings->txn->arena, max * COLUMNS * sizeof(*values));
     if (!values)
         return -ENOMEM;
-    for (const struct holding *h = holdings->all; h < holdings->all + holdings->n; h++) {
-        for (const struct held_line *line = h->lines; h->changed && line < h->lines + h->n_lines; line++) {
+    for (size_t i = 0; i < holdings->n; i++) {
+        const struct holding *h = &holdings->all[i];
+        for (size_t k = 0; h->changed && k < h->n_lines; k++) {
+            const struct held_line *line = &h->lines[k];
             if (line->held == line->rest)
                 continue;
             const struct value row[COLUMNS] = { T(h->reservation_id), T(line->sku), T(line->location_id),

@@ -105,7 +105,8 @@ static int bring(struct slice *slice, struct sku_stock *sku, int64_t quantity, c
 static int take(struct slice *slice, struct sku_stock *sku, int64_t quantity, const struct cause *cause)
 {
     int r = 0;
-    for (struct shelf *shelf = sku->shelves; r == 0 && quantity > 0 && shelf < sku->shelves + sku->n_shelves; shelf++) {
+    for (size_t i = 0; r == 0 && quantity > 0 && i < sku->n_shelves; i++) {
+        struct shelf *shelf = &sku->shelves[i];
         int64_t available = shelf->on_hand - shelf->reserved;
         int64_t taken = available < quantity ? available : quantity;
         quantity -= taken;

@@ -206,7 +206,7 @@ static int grant(struct slice *slice, size_t i)
     }
 
     add_reservation(slice, item, ret->reservation_id);
-    return tell_allocations(item, slice->held + first, slice->n_held - first);
+    return tell_allocations(item, slice->n_held > first ? &slice->held[first] : NULL, slice->n_held - first);
 }
 
 static int write_reservations(struct slice *slice)

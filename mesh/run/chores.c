@@ -96,7 +96,8 @@ static void set_gauges(struct chores *all, const struct outbox_count *counts, in
 {
     for (int i = 0; i < n; i++)
         add_gauges(all, counts[i].destination);
-    for (struct waiting *w = all->waiting; w < all->waiting + all->n_waiting; w++) {
+    for (size_t k = 0; k < all->n_waiting; k++) {
+        struct waiting *w = &all->waiting[k];
         struct outbox_count now = { 0 };
         for (int i = 0; i < n; i++)
             if (strcmp(counts[i].destination, w->destination) == 0)
