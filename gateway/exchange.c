@@ -5,6 +5,7 @@
 #include "gateway/access.h"
 #include "gateway/dialect.h"
 #include "gateway/edge.h"
+#include "gateway/record.h"
 #include "mesh/base/say.h"
 
 #include <errno.h>
@@ -120,24 +121,11 @@ static void abort_server(struct exchange *x)
         server->abort(x);
 }
 
-static void log_access(const struct exchange *x, int64_t took_us)
-{
-    struct trace trace;
-    bool traced = trace_parse(x->trace_text, &trace);
-    say(SAY_INFO, traced ? &trace : NULL, "call", SAY_T("method", x->route->method->full_name),
-        SAY_T("code", rpc_code_name(x->code)), SAY_N("us", took_us),
-        SAY_T("subject", x->principal ? x->principal->caller.subject : ""));
-}
-
 void exchange_closed(struct exchange *x)
 {
     if (x->state != REPLY_DONE)
         x->code = RPC_CANCELLED;
-    int64_t took_us = wheel_now_us() - x->begun_us;
-    if (x->route)
-        route_count(x->route, x->code, took_us);
-    if (x->route && x->gateway->access_log)
-        log_access(x, took_us);
+    record_end(x);
     alarm_stop(&x->deadline);
     discard_request(x);
     x->edge = NULL;
@@ -285,6 +273,7 @@ void exchange_begin(struct exchange *x, bool end)
     bool grpc = x->post && x->content_ok && x->path;
     if (!grpc && !translation_begin(x))
         return;
+    record_trace(x);
     if (access_check(x, &answer) < 0)
         return exchange_fail(x, &answer);
     if (!grpc && !translation_fits(x))

@@ -53,7 +53,8 @@ struct exchange {
     uint8_t prefix[PREFIX]; /* the first bytes of the request */
     void *own;              /* the state of local.c or hub.c */
     char *block;
-    char timeout_text[16], trace_text[TRACE_TEXT];
+    char timeout_text[16], trace_text[TRACE_TEXT]; /* of the trace: empty without one */
+    uint8_t client_span[8];                        /* that the call is a part of; all zero: none */
     /* below: not zeroed, each has its init */
     struct fields extra; /* of the request: what is passed on as it came */
     struct fields head, trailers;

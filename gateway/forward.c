@@ -34,22 +34,6 @@ static size_t timeout_text(int64_t us, char ret_text[16])
     return (size_t)snprintf(ret_text, 16, "%dS", (int)(us / 1000000));
 }
 
-/* The client's traceparent, or a new one: id of the trace and of our span are chance, sampled or not is not for us. */
-static nghttp2_nv trace_field(struct exchange *x)
-{
-    nghttp2_vec v = x->traceparent ? nghttp2_rcbuf_get_buf(x->traceparent) : (nghttp2_vec){ 0 };
-    struct trace trace;
-    if (!x->trace_text[0] && v.len == TRACE_TEXT - 1 && trace_parse((const char *)v.base, &trace)) {
-        memcpy(x->trace_text, v.base, TRACE_TEXT);
-    } else if (!x->trace_text[0]) {
-        trace = (struct trace){ .flags = 0 };
-        gateway_random(x->gateway, trace.trace_id, sizeof(trace.trace_id));
-        gateway_random(x->gateway, trace.span_id, sizeof(trace.span_id));
-        trace_format(&trace, x->trace_text);
-    }
-    return H2_VALUE("traceparent", x->trace_text, TRACE_TEXT - 1);
-}
-
 static size_t request_fields(struct exchange *x, nghttp2_nv *ret_nva)
 {
     static const nghttp2_nv https[] = { H2_FIELD(":method", "POST"), H2_FIELD(":scheme", "https") };
@@ -64,7 +48,7 @@ static size_t request_fields(struct exchange *x, nghttp2_nv *ret_nva)
     memcpy(ret_nva + n, grpc, sizeof(grpc));
     n += 2;
     ret_nva[n++] = H2_VALUE("x-mesh-caller", x->principal->text, x->principal->text_len);
-    ret_nva[n++] = trace_field(x);
+    ret_nva[n++] = H2_VALUE("traceparent", x->trace_text, TRACE_TEXT - 1);
     if (x->deadline_us) {
         size_t len = timeout_text(exchange_left_us(x), x->timeout_text);
         ret_nva[n++] = H2_VALUE("grpc-timeout", x->timeout_text, len);

@@ -149,6 +149,7 @@ int gateway_create(struct port *port, uv_loop_t *loop, const struct gateway_opti
     gateway->options = *options;
     gateway->limits = options->limits.connections ? options->limits : gateway_limits;
     gateway->access_log = options->access_log;
+    gateway->trace_every = options->trace_every;
     gateway->port = port;
     gateway->chance_at = sizeof(gateway->chance);
     reactor_init(&gateway->reactor, loop);

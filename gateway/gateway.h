@@ -32,6 +32,7 @@ struct gateway_options {
     struct auth_options auth;
     struct gateway_limits limits; /* zeroes: gateway_limits */
     bool access_log;
+    uint64_t trace_every; /* one call in so many is sampled; 0: none */
 };
 
 struct listener;
@@ -56,6 +57,7 @@ struct gateway {
     size_t buffered;
     struct metric *connections;
     bool access_log;
+    uint64_t trace_every;
     bool draining;
     uint8_t chance[1024]; /* bytes of chance not used yet, from chance_at */
     size_t chance_at;

@@ -3,6 +3,7 @@
 #include "mesh/base/config.h"
 #include "mesh/base/say.h"
 #include "mesh/run/admin.h"
+#include "mesh/run/exporter.h"
 #include "mesh/run/real.h"
 
 #include <signal.h>
@@ -34,6 +35,8 @@ static struct option options[] = {
     { "cors-origins", OPTION_TEXT, "",
       "pages that may call from a browser: https://shop.example,https://x:8443, or *" },
     { "access-log", OPTION_FLAG, "false", "one line for every call" },
+    { "outside", OPTION_TEXT, "", "who takes traces by OTLP over HTTP: traces=http://127.0.0.1:4318" },
+    { "trace-every", OPTION_NUMBER, "100", "one call in so many is told to who takes traces, with all that follows" },
     { "log-level", OPTION_TEXT, "info", "debug, info, warn or error" },
     { "drain-notice", OPTION_DURATION, "500ms", "how long NOT_SERVING is told before clients are sent away" },
     { "drain-grace", OPTION_DURATION, "5s", "how long calls under way may take after that" },
@@ -45,6 +48,7 @@ struct process {
     struct real_port *real;
     struct gateway *gateway;
     struct admin *admin;
+    struct exporter *exporter; /* NULL: nobody wants spans */
     uv_signal_t signals[3];
     uv_timer_t beat;
     atomic_bool serving;
@@ -91,6 +95,7 @@ static void on_signal(uv_signal_t *handle, int signum)
         _exit(EXIT_FAILURE);
     p->draining = true;
     atomic_store(&p->serving, false);
+    exporter_flush(p->exporter);
     say(SAY_INFO, NULL, "draining", SAY_T("signal", strsignal(signum)),
         SAY_N("active", (int64_t)p->gateway->n_exchanges));
     gateway_drain(p->gateway, number("drain-notice"), number("drain-grace"), drained, p);
@@ -148,6 +153,7 @@ static int serve(struct process *p)
         .limits = { (size_t)number("connections"), (uint32_t)number("streams"), (size_t)number("buffered"),
                     number("call-timeout"), number("idle"), number("quiet"), gateway_limits.handshake_us },
         .access_log = number("access-log"),
+        .trace_every = p->exporter ? (uint64_t)number("trace-every") : 0,
     };
     int r = admin_create(text("admin-listen"), is_serving, p, &p->admin);
     if (r == 0)
@@ -202,11 +208,17 @@ int main(int argc, char **argv)
         .process = "gateway",
         .peers = text("peers"),
         .tls = { text("tls-ca"), text("tls-cert"), text("tls-key") },
+        .outside = text("outside"),
     };
     r = real_port_create(&real, &p.real);
+    if (r == 0 && real_port_knows(p.real, "traces"))
+        r = exporter_create(real_port(p.real), "gateway", &p.exporter);
     if (r == 0)
         r = serve(&p);
     admin_destroy(p.admin);
+    if (p.real)
+        real_port_halt(p.real);
+    exporter_destroy(p.exporter);
     real_port_destroy(p.real);
     if (r == 0)
         say(SAY_INFO, NULL, "stopped");

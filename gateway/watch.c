@@ -246,8 +246,7 @@ static void read_order(struct watch *watch)
         .timeout_us = READ_US,
         .caller = &watch->x->principal->caller,
     };
-    if (watch->x->traceparent)
-        trace_parse((const char *)nghttp2_rcbuf_get_buf(watch->x->traceparent).base, &options.trace);
+    trace_parse(watch->x->trace_text, &options.trace);
     watch->ask = ask_start(hub->gateway->port, &options, &read_ops, hub, watch);
     if (watch->ask)
         hub->n_asks++;

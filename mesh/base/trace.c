@@ -71,6 +71,16 @@ void trace_format(const struct trace *trace, char ret_text[TRACE_TEXT])
     *at = '\0';
 }
 
+bool trace_sampled(const struct trace *trace)
+{
+    return trace->flags & SAMPLED;
+}
+
+void trace_sample(struct trace *trace, bool sampled)
+{
+    trace->flags = (uint8_t)((trace->flags & ~SAMPLED) | (sampled ? SAMPLED : 0));
+}
+
 /* All zero means none, so chance may not say it. */
 static void random_id(struct port *port, uint8_t *id, size_t n)
 {
@@ -81,7 +91,7 @@ static void random_id(struct port *port, uint8_t *id, size_t n)
 
 void trace_child(struct port *port, const struct trace *parent, struct trace *ret_trace)
 {
-    struct trace t = { .flags = SAMPLED };
+    struct trace t = { 0 };
     if (parent && !is_zero(parent->trace_id, sizeof(parent->trace_id)))
         t = *parent;
     else

@@ -18,5 +18,9 @@ struct trace {
 /* False, and all zero, if the text is not a traceparent of version 00. NULL is not one. */
 bool trace_parse(const char *traceparent, struct trace *ret_trace);
 void trace_format(const struct trace *trace, char ret_text[TRACE_TEXT]);
-/* The same trace with a span of its own; a new trace if the parent is none or NULL. */
+/* Somebody wants to see it: what happens in it is told to a collector (mesh/base/span.h). Who begins a trace decides;
+ * that is the gateway for whatever clients ask. */
+bool trace_sampled(const struct trace *trace);
+void trace_sample(struct trace *trace, bool sampled);
+/* The same trace with a span of its own; a new one that is not sampled if the parent is none or NULL. */
 void trace_child(struct port *port, const struct trace *parent, struct trace *ret_trace);

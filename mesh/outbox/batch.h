@@ -85,6 +85,7 @@ struct batch {
     /* To somebody outside: */
     struct fetch fetch;
     const void *request; /* unpacked */
+    int64_t asked_us;    /* monotonic */
     /* To both: */
     struct task task; /* hops to the loop lane */
     struct timer again;

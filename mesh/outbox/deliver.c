@@ -199,8 +199,6 @@ static void call_over(struct task *task)
 static void deliver(struct batch *batch)
 {
     struct port *port = batch->relay->port;
-    struct trace trace;
-    trace_parse(batch->parcels[0]->letter.trace, &trace);
     batch->task.run = call_over;
     batch->call = (struct outcall){
         .peer = batch->to->name,
@@ -210,7 +208,7 @@ static void deliver(struct batch *batch)
         .message = got_reply,
         .done = call_done,
     };
-    trace_child(port, &trace, &batch->call.trace);
+    trace_child(port, NULL, &batch->call.trace); /* each command has its own */
     port->call(port, &batch->call);
 }
 

@@ -2,10 +2,13 @@
  * understood. The same letter under the same key is said again until there is an answer, so that nothing is left
  * unknown. */
 #include "mesh/base/say.h"
+#include "mesh/base/span.h"
 #include "mesh/outbox/batch.h"
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 
 /* What an attempt tells about the other side, for the circuit. */
 enum sign { SIGN_NONE, SIGN_WELL, SIGN_ILL };
@@ -77,9 +80,27 @@ static void settle(struct batch *batch, enum sign sign)
     batch_settle(batch);
 }
 
+static void keep_span(const struct batch *batch, int result, int status)
+{
+    struct port *port = batch->relay->port;
+    struct span span = { .kind = SPAN_CLIENT, .code = result < 0 || status >= 500 ? SPAN_NO_STATUS : RPC_OK };
+    trace_parse(batch->parcels[0]->letter.trace, &span.trace);
+    if (!span_wanted(&span.trace))
+        return;
+    memcpy(span.parent, span.trace.span_id, sizeof(span.parent));
+    trace_child(port, &span.trace, &span.trace);
+    span.end_us = port->wall_us(port);
+    span.duration_us = port->mono_us(port) - batch->asked_us;
+    span.http_status = status;
+    char name[SPAN_NAME_MAX];
+    snprintf(name, sizeof(name), "%s %s", batch->fetch.verb, batch->to->name);
+    span_keep(&span, name);
+}
+
 static void fetched(struct fetch *fetch, int result, int status, struct bytes body)
 {
     struct batch *batch = OF(fetch, struct batch, fetch);
+    keep_span(batch, result, status);
     settle(batch, result < 0 ? no_answer(batch, result) : answered(batch, status, body));
 }
 
@@ -113,6 +134,7 @@ static void ask_done(struct unit *unit, int result)
     struct port *port = batch->relay->port;
     batch->unit_result = result;
     batch->fetch.done = fetched;
+    batch->asked_us = port->mono_us(port);
     if (result == 0)
         port->fetch(port, &batch->fetch);
     else

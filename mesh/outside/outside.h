@@ -25,6 +25,8 @@ struct uv_loop_s;
 /* peers: "processor=http://127.0.0.1:7601,mail=file:///var/spool/mails", or "". Folders are made, but not what they lie
  * in. 0; -EINVAL after one clear line; -ENOMEM. */
 int outside_create(struct uv_loop_s *loop, const char *peers, struct outside **ret_outside);
+/* Whether somebody said where that is. */
+bool outside_knows(const struct outside *outside, const char *peer);
 /* Loop lane. done may be called inside. */
 void outside_submit(struct outside *outside, struct fetch *fetch);
 /* Loop lane. What is under way, and all that is submitted later, ends with -ECONNRESET. */

@@ -51,6 +51,7 @@ struct rpc_call {
     void *transport_data;
     struct caller caller;
     struct trace trace;
+    uint8_t parent_span[8]; /* all zero: none */
     int64_t begun_us, deadline_us;
     struct arena arena;
     struct arena_mark empty; /* of a pooled call */

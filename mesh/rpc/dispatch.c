@@ -1,5 +1,6 @@
 /* Where calls come in and go out: the table of methods, who may call them, decoding, and how a call ends. */
 #include "mesh/base/say.h"
+#include "mesh/base/span.h"
 #include "mesh/rpc/call.h"
 #include "mesh/rpc/types.h"
 #include "mesh/v1/log.pb-c.h"
@@ -144,6 +145,17 @@ static struct metric *count_of(struct method *method, enum rpc_code code)
     return count;
 }
 
+static void keep_span(const struct rpc_call *call, enum rpc_code code, int64_t duration_us)
+{
+    struct port *port = call->dispatch->port;
+    struct span span = { .trace = call->trace, .kind = SPAN_SERVER, .duration_us = duration_us, .code = (int)code };
+    if (!span_wanted(&span.trace))
+        return;
+    span.end_us = port->wall_us(port);
+    memcpy(span.parent, call->parent_span, sizeof(span.parent));
+    span_keep(&span, call->method->rule->full_name);
+}
+
 void call_end(struct rpc_call *call, int result)
 {
     struct port *port = call->dispatch->port;
@@ -156,7 +168,9 @@ void call_end(struct rpc_call *call, int result)
     }
     if (method != &unknown_method) {
         metric_add(count_of(method, status.code), 1);
-        metric_time(method->duration, port->mono_us(port) - call->begun_us);
+        int64_t duration_us = port->mono_us(port) - call->begun_us;
+        metric_time(method->duration, duration_us);
+        keep_span(call, status.code, duration_us);
     }
     metric_add(&in_flight, -1);
     call->transport->finish(call, call->reply, &status); /* the call may be gone now */
@@ -300,6 +314,7 @@ struct rpc_call *dispatch_begin(struct dispatch *d, const struct rpc_begin *begi
     atomic_store_explicit(&call->hold, 0, memory_order_relaxed);
     error_clear(call);
     trace_child(d->port, &begin->trace, &call->trace);
+    memcpy(call->parent_span, begin->trace.span_id, sizeof(call->parent_span));
     metric_add(&in_flight, 1);
 
     int r = enter(call, begin, active);

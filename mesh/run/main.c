@@ -1,5 +1,6 @@
 /* The life of a service's process: options, store, lanes, ports, signals, drain, exit code. */
 #include "mesh/run/admin.h"
+#include "mesh/run/exporter.h"
 #include "mesh/run/real.h"
 #include "mesh/run/timers.h"
 
@@ -22,7 +23,8 @@ static struct option common_options[] = {
     { "peers", OPTION_TEXT, "", "other processes: svc-order=127.0.0.1:7101+127.0.0.1:7111,svc-x=dns:///svc-x:7100" },
     { "redis", OPTION_TEXT, "", "host:port of the shared cache; without it everything is slower and nothing is wrong" },
     { "outside", OPTION_TEXT, "",
-      "whoever is outside: processor=https://pay.example,mail=smtp://10.0.0.5 or file:///folder" },
+      "whoever is outside: processor=https://pay.example,mail=smtp://10.0.0.5 or "
+      "file:///folder,traces=http://otel:4318" },
     { "tls-ca", OPTION_TEXT, NULL, "PEM file of the mesh's CA; without it the mesh is spoken to in the clear" },
     { "tls-cert", OPTION_TEXT, NULL, "PEM file of this process's certificate (spiffe://ordermesh/NAME)" },
     { "tls-key", OPTION_TEXT, NULL, "PEM file of its key" },
@@ -44,6 +46,7 @@ struct process {
     struct service *service;
     struct rpc_server *server;
     struct admin *admin;
+    struct exporter *exporter; /* NULL: nobody wants spans */
     uv_signal_t signals[2];
     struct task drained;
     atomic_bool serving;
@@ -91,6 +94,7 @@ static void on_signal(uv_signal_t *handle, int number)
     }
     p->draining = true;
     atomic_store(&p->serving, false);
+    exporter_flush(p->exporter);
     say(SAY_INFO, NULL, "draining", SAY_T("signal", strsignal(number)),
         SAY_N("active", (int64_t)dispatch_active(service_dispatch(p->service))));
     rpc_server_drain(p->server, config_number(p->tables, "drain-notice"), config_number(p->tables, "drain-grace"),
@@ -108,7 +112,10 @@ static int open_port(struct process *p)
         .redis = text(p, "redis"),
         .outside = text(p, "outside"),
     };
-    return real_port_create(&options, &p->real);
+    int r = real_port_create(&options, &p->real);
+    if (r == 0 && real_port_knows(p->real, "traces"))
+        r = exporter_create(real_port(p->real), p->spec->name, &p->exporter);
+    return r;
 }
 
 static const char *store_path(const struct process *p, char path[128])
@@ -197,6 +204,7 @@ int service_main(const struct service_spec *spec, int argc, char **argv)
     if (p.real)
         real_port_halt(p.real);
     service_destroy(p.service);
+    exporter_destroy(p.exporter);
     real_port_destroy(p.real);
     if (r == 0 && !restores)
         say(SAY_INFO, NULL, "stopped");

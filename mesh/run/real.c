@@ -384,6 +384,11 @@ struct rpc_core *real_port_core(struct real_port *real)
     return real->core;
 }
 
+bool real_port_knows(const struct real_port *real, const char *peer)
+{
+    return outside_knows(real->outside, peer);
+}
+
 struct uv_loop_s *real_port_loop(struct real_port *real)
 {
     return &real->loop;

@@ -19,6 +19,8 @@ struct real_options {
 int real_port_create(const struct real_options *options, struct real_port **ret_real);
 struct port *real_port(struct real_port *real);
 struct rpc_core *real_port_core(struct real_port *real); /* NULL without a process name */
+/* Whether the options say where that is, of those outside. */
+bool real_port_knows(const struct real_port *real, const char *peer);
 struct uv_loop_s *real_port_loop(struct real_port *real);
 /* Runs the loop lane on this thread until real_port_stop. */
 void real_port_run(struct real_port *real);

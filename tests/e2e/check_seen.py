@@ -1,8 +1,11 @@
 #!/usr/bin/python3
 """What can be seen from outside: one trace through every hop, figures that move, and nowhere a word about a person."""
+import http.server
+import json
 import secrets
 import sqlite3
 import sys
+import threading
 import urllib.request
 
 import tap
@@ -47,6 +50,61 @@ def one_trace_goes_through_calls_commands_and_events():
     for service in ("svc-payment", "svc-shipping"):
         told = await_true(f"{service} has told of the order", lambda service=service: traced(service, trace))
         assert {e["key"] for e in told} == {order["orderId"]}, told
+
+
+class Collector(http.server.ThreadingHTTPServer):
+    """Takes spans by OTLP over HTTP."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        self.bodies = []
+        super().__init__(("127.0.0.1", 0), CollectorCall)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def spans(self, trace):
+        """[(service, span)]"""
+        found = []
+        for body in list(self.bodies):
+            for resource in json.loads(body)["resourceSpans"]:
+                service, = (a["value"]["stringValue"] for a in resource["resource"]["attributes"] if a["key"] == "service.name")
+                found += [(service, s) for scope in resource["scopeSpans"] for s in scope["spans"] if s["traceId"] == trace]
+        return found
+
+
+class CollectorCall(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        assert (self.path, self.headers["Content-Type"]) == ("/v1/traces", "application/json"), self.headers
+        self.server.bodies.append(body)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def a_collector_is_told_of_a_call_and_of_all_that_follows():
+    trace, client_span = secrets.token_hex(16), secrets.token_hex(8)
+    place({"traceparent": f"00-{trace}-{client_span}-00"})
+    wanted = {"gateway", "svc-order", "svc-inventory", "svc-payment", "svc-shipping"}
+
+    def is_whole():
+        told = COLLECTOR.spans(trace)
+        known = {span["spanId"] for _, span in told} | {client_span}
+        return wanted <= {service for service, _ in told} and all(span["parentSpanId"] in known for _, span in told)
+
+    await_true("all have told of it, and of what they are parts of", is_whole)
+    spans = COLLECTOR.spans(trace)
+    ids = {span["spanId"] for _, span in spans}
+    assert len(ids) == len(spans), "every span has an id of its own"
+    entry, = (span for service, span in spans if service == "gateway")
+    assert (entry["name"], entry["parentSpanId"]) == ("oms.order.v1.OrderService/PlaceOrder", client_span), entry
+    assert ("svc-payment", "POST processor") in {(service, s["name"]) for service, s in spans}, spans
+    assert all(int(s["startTimeUnixNano"]) <= int(s["endTimeUnixNano"]) for _, s in spans), spans
 
 
 def metric(process, name):
@@ -107,6 +165,7 @@ def a_person_is_told_of_in_few_tables_only():
         assert CANARY not in str(log_of(service)), f"the log of {service} tells of a person"
     for log in (MESH.dir / "log").glob("*.log"):
         assert CANARY not in log.read_text(errors="replace"), f"{log.name} tells of a person"
+    assert not any(CANARY in body for body in COLLECTOR.bodies), "the collector is told of a person"
     MESH.stop()  # databases are locked while their process lives
     found = tables_with(CANARY)
     assert set(found) == PERSONAL, found
@@ -114,11 +173,13 @@ def a_person_is_told_of_in_few_tables_only():
 
 
 if __name__ == "__main__":
-    with Mesh() as MESH, Client(MESH) as CLIENT:
+    COLLECTOR = Collector()
+    with Mesh({"OMS_TRACES": f"http://127.0.0.1:{COLLECTOR.server_address[1]}"}) as MESH, Client(MESH) as CLIENT:
         MESH.load_goods()
         await_prices(CLIENT)
         ok = tap.run([
             one_trace_goes_through_calls_commands_and_events,
+            a_collector_is_told_of_a_call_and_of_all_that_follows,
             calls_are_counted_by_every_process_they_pass,
             every_process_says_that_it_is_well,
             a_person_is_told_of_in_few_tables_only,

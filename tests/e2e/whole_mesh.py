@@ -55,14 +55,14 @@ def port_base():
 class Mesh:
     """Use as a context manager: up on entry, down and forgotten on exit."""
 
-    def __init__(self):
+    def __init__(self, env=None):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="ordermesh-"))
         self.base = port_base()
         self.address = f"127.0.0.1:{self.base}"
         self.tls_address = f"127.0.0.1:{self.base + 443}"
         self.ca = self.dir / "keys" / "ca.crt"
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("OMS")}
-        self.env |= {"OMS_DEV_DIR": str(self.dir), "OMS_PORT_BASE": str(self.base), "OMS_BUILD_DIR": str(BUILD)}
+        self.env |= {"OMS_DEV_DIR": str(self.dir), "OMS_PORT_BASE": str(self.base), "OMS_BUILD_DIR": str(BUILD)} | (env or {})
 
     def _dev(self, script, *args):
         done = subprocess.run([ROOT / "dev" / script, *args], env=self.env, stdin=subprocess.DEVNULL,

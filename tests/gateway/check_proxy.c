@@ -393,6 +393,9 @@ START_TEST(a_reply_that_comes_before_the_request_has_ended_stops_the_request)
 }
 END_TEST
 
+#define TRACE_OF 36 /* of a traceparent: "00-", the trace, "-" */
+#define SPAN_OF  17
+
 START_TEST(a_trace_is_passed_on_or_begun)
 {
     stage_open(&stage, 0);
@@ -403,7 +406,10 @@ START_TEST(a_trace_is_passed_on_or_begun)
     snprintf(extra, sizeof(extra), "%straceparent: %s\n", stage.bearer, given);
     struct call *call = unary(client, GET, extra, "x");
     stage_until(&stage, call->closed);
-    ck_assert_str_eq(call_field(last_request(&stage.order[0]), "traceparent"), given);
+    const char *passed_on = call_field(last_request(&stage.order[0]), "traceparent");
+    ck_assert_int_eq(strncmp(passed_on, given, TRACE_OF), 0);
+    ck_assert_msg(strncmp(passed_on + TRACE_OF, given + TRACE_OF, SPAN_OF) != 0, "the gateway has a span of its own");
+    ck_assert_str_eq(passed_on + TRACE_OF + SPAN_OF, "00");
     call = unary(client, GET, stage.bearer, "x");
     stage_until(&stage, call->closed);
     snprintf(made, sizeof(made), "%s", call_field(last_request(&stage.order[0]), "traceparent"));
@@ -414,6 +420,22 @@ START_TEST(a_trace_is_passed_on_or_begun)
     stage_until(&stage, call->closed);
     ck_assert(trace_parse(call_field(last_request(&stage.order[0]), "traceparent"), &trace));
     ck_assert_str_ne(call_field(last_request(&stage.order[0]), "traceparent"), made);
+    stage_close(&stage);
+}
+END_TEST
+
+START_TEST(whether_a_trace_is_sampled_is_not_for_the_client_to_say)
+{
+    stage_open(&stage, 0);
+    stage.order[0].more = echo;
+    struct peer *client = stage_client(&stage);
+    char extra[2048];
+    snprintf(extra, sizeof(extra), "%straceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00\n",
+             stage.bearer);
+    stage.gateway->trace_every = 1;
+    struct call *call = unary(client, GET, extra, "x");
+    stage_until(&stage, call->closed);
+    ck_assert_str_eq(call_field(last_request(&stage.order[0]), "traceparent") + TRACE_OF + SPAN_OF, "01");
     stage_close(&stage);
 }
 END_TEST
@@ -450,4 +472,4 @@ SUITE("proxy", 60, a_unary_call_goes_through_and_back, a_unary_call_goes_through
       a_backend_that_resets_a_call_ends_it_with_its_status, a_deadline_is_enforced_and_what_is_left_is_passed_on,
       a_deadline_ends_a_stream_that_nobody_reads, a_unary_call_without_a_deadline_gets_one,
       a_reply_that_comes_before_the_request_has_ended_stops_the_request, a_trace_is_passed_on_or_begun,
-      many_calls_at_once_all_get_their_own_answer)
+      whether_a_trace_is_sampled_is_not_for_the_client_to_say, many_calls_at_once_all_get_their_own_answer)
