@@ -99,18 +99,27 @@ static void leave(struct edge *edge)
     edge->wire->leave(edge);
 }
 
-/* From time to time: who is silent without a call goes. */
+static void cut(struct edge *edge, enum limit limit)
+{
+    limit_met(limit);
+    link_close(&edge->link, -ETIMEDOUT);
+}
+
+/* From time to time: who does nothing goes, and so does who does not take what is sent. */
 static void look(struct alarm *alarm)
 {
     struct edge *edge = (struct edge *)((char *)alarm - offsetof(struct edge, watch));
     const struct gateway_limits *limits = &edge->gateway->limits;
     int64_t now_us = wheel_now_us(), unused_us = now_us - edge->used_us;
-    bool idle = !edge->exchanges;
-    if (!edge->wire || (idle && !edge->used && unused_us >= limits->handshake_us))
-        return link_close(&edge->link, -ETIMEDOUT);
-    if (idle && unused_us >= limits->idle_us && !edge->leaving)
+    bool idle = !edge->exchanges, blocked = edge->link.backlog != NULL;
+    if (!progress_look(&edge->sent, blocked, edge->link.written, now_us, limits->stalled_us))
+        return cut(edge, LIMIT_STALLED);
+    if (!edge->used && unused_us >= limits->handshake_us)
+        return cut(edge, edge->wire ? LIMIT_UNUSED : LIMIT_HANDSHAKE);
+    bool old = limits->age_us && now_us - edge->since_us >= limits->age_us;
+    if (edge->wire && !edge->leaving && (old || (idle && unused_us >= limits->idle_us)))
         return leave(edge);
-    int r = edge->wire->look(edge, now_us);
+    int r = edge->wire ? edge->wire->look(edge, now_us) : 0;
     if (r < 0)
         return link_close(&edge->link, r);
     edge_watch(edge);
@@ -118,7 +127,7 @@ static void look(struct alarm *alarm)
 
 void edge_watch(struct edge *edge)
 {
-    alarm_start(&edge->link.reactor->wheel, &edge->watch, edge->gateway->limits.quiet_us / 2, look);
+    alarm_start(&edge->link.reactor->wheel, &edge->watch, edge->gateway->look_us, look);
 }
 
 /* --- connections --- */
@@ -135,6 +144,7 @@ void edge_down(struct link *link, int why)
     if (edge->token)
         nghttp2_rcbuf_decref(edge->token);
     principal_unref(edge->principal);
+    source_leave(gateway->sources, edge->source);
     *(edge->prev ? &edge->prev->next : &gateway->edges) = edge->next;
     if (edge->next)
         edge->next->prev = edge->prev;
@@ -147,25 +157,38 @@ void edge_gone(struct link *link)
     free((struct edge *)link);
 }
 
-void edge_accept(struct gateway *gateway, int fd, SSL_CTX *context)
+static void refuse(int fd, enum limit limit)
 {
-    struct edge *edge = gateway->n_edges < gateway->limits.connections ? calloc(1, sizeof(*edge)) : NULL;
+    limit_met(limit);
+    close(fd);
+}
+
+void edge_accept(struct gateway *gateway, int fd, const struct sockaddr *from, SSL_CTX *context)
+{
+    if (gateway->n_edges >= gateway->limits.connections)
+        return refuse(fd, LIMIT_CONNECTIONS);
+    struct source *source = source_enter(gateway->sources, from, gateway->limits.per_source);
+    if (!source)
+        return refuse(fd, LIMIT_SOURCE);
+    struct edge *edge = calloc(1, sizeof(*edge));
     SSL *ssl = edge && context ? SSL_new(context) : NULL;
     if (!edge || (context && !ssl)) {
         free(edge);
+        source_leave(gateway->sources, source);
         close(fd);
         return;
     }
     edge->gateway = gateway;
+    edge->source = source;
     edge->link.deaf = true;
-    edge->heard_us = edge->used_us = wheel_now_us();
+    edge->heard_us = edge->used_us = edge->since_us = wheel_now_us();
     edge->next = gateway->edges;
     if (edge->next)
         edge->next->prev = edge;
     gateway->edges = edge;
     gateway->n_edges++;
     metric_set(gateway->connections, (int64_t)gateway->n_edges);
-    alarm_start(&gateway->reactor.wheel, &edge->watch, gateway->limits.handshake_us, look);
+    alarm_start(&gateway->reactor.wheel, &edge->watch, gateway->look_us, look);
     if (link_accept(&edge->link, &gateway->reactor, &unknown, fd, ssl) == 0)
         return;
     edge_down(&edge->link, 0);
@@ -204,8 +227,10 @@ int edge_authenticate(struct edge *edge, nghttp2_rcbuf *authorization, struct pr
     nghttp2_vec text = nghttp2_rcbuf_get_buf(authorization);
     int r = auth_check(gateway->auth, (const char *)text.base, text.len, now_s, ret_principal, ret_refusal);
     if (r < 0) {
-        if (++edge->refused == REFUSED_MAX)
+        if (++edge->refused == REFUSED_MAX) {
+            limit_met(LIMIT_TOKENS);
             edge->wire->calm(edge);
+        }
         return r;
     }
     if (edge->token)

@@ -4,6 +4,8 @@
 #pragma once
 
 #include "gateway/exchange.h"
+#include "gateway/limited.h"
+#include "gateway/sources.h"
 
 struct h1;
 struct wire;
@@ -16,6 +18,7 @@ struct edge {
     nghttp2_session *session; /* HTTP/2 */
     struct exchange *current; /* whose headers are being received */
     struct h1 *h1;
+    struct source *source;
     struct exchange *exchanges;
     uint32_t n_exchanges;
     /* The token that came last, by the buffer it lives in: a client repeats its own. */
@@ -24,9 +27,11 @@ struct edge {
     struct alarm watch; /* handshake, then silence */
     int64_t heard_us;   /* any byte */
     int64_t used_us;    /* a call began or ended */
-    uint16_t refused;   /* tokens */
-    uint8_t matched;    /* bytes of HTTP/2's preface that came, while wire is NULL */
-    bool used;          /* a call has begun on it */
+    int64_t since_us;   /* connected */
+    struct progress sent;
+    uint16_t refused; /* tokens */
+    uint8_t matched;  /* bytes of HTTP/2's preface that came, while wire is NULL */
+    bool used;        /* a call has begun on it */
     bool pinged;
     bool leaving; /* the client knows that it should go */
     bool left;    /* and calls that come now are refused */
@@ -44,7 +49,7 @@ void listener_context(struct listener *listener, SSL_CTX *context);
 void listener_destroy(struct listener *listener);
 
 /* Takes over a socket that a listener got. */
-void edge_accept(struct gateway *gateway, int fd, SSL_CTX *context);
+void edge_accept(struct gateway *gateway, int fd, const struct sockaddr *from, SSL_CTX *context);
 /* Tells every client to go elsewhere: new calls are refused, those under way go on. */
 void edges_leave(struct gateway *gateway);
 void edges_close(struct gateway *gateway);

@@ -86,8 +86,9 @@ static void part(struct edge *edge)
 }
 
 /* An answer to what is no request. */
-static void refuse(struct edge *edge, const struct h1_refusal *refusal)
+static void refuse(struct edge *edge, enum limit limit, const struct h1_refusal *refusal)
 {
+    limit_met(limit);
     struct h1 *h1 = edge->h1;
     size_t room = 256 + strlen(refusal->text);
     h1->head = malloc(room);
@@ -117,16 +118,16 @@ static void begin_request(struct edge *edge, uint8_t *text, size_t len)
     struct h1_head head;
     struct h1_refusal refusal;
     if (!h1_head_read(text, len, edge->link.ssl, &head, &refusal))
-        return refuse(edge, &refusal);
+        return refuse(edge, LIMIT_PROTOCOL, &refusal);
     if (head.grpc)
-        return refuse(edge, &grpc);
+        return refuse(edge, LIMIT_PROTOCOL, &grpc);
     struct exchange *x = edge_begin(edge, STREAM);
     if (!x)
         return link_close(&edge->link, -ENOMEM);
     int r = mint_head(head.fields, head.n, keep_field, x);
     if (r < 0) {
         edge_end(edge, x);
-        return r == -EPROTO ? refuse(edge, &malformed) : link_close(&edge->link, r);
+        return r == -EPROTO ? refuse(edge, LIMIT_PROTOCOL, &malformed) : link_close(&edge->link, r);
     }
     bool body = head.chunked || head.length;
     h1->phase = body ? BODY : WHOLE;
@@ -182,7 +183,7 @@ static int bad_body(struct edge *edge)
     if (x->state != REPLY_NONE)
         return -EPROTO;
     edge_end(edge, x);
-    refuse(edge, &malformed);
+    refuse(edge, LIMIT_PROTOCOL, &malformed);
     return 0;
 }
 
@@ -197,9 +198,9 @@ static int take_head(struct edge *edge)
     if (len == 0 && held <= HEADERS_MAX)
         return 0;
     if (len > HEADERS_MAX || len == 0)
-        refuse(edge, &large);
+        refuse(edge, LIMIT_HEAD_SIZE, &large);
     else if (len < 0)
-        refuse(edge, &malformed);
+        refuse(edge, LIMIT_PROTOCOL, &malformed);
     h1->line = 0;
     if (h1->phase == OVER)
         return 0;
@@ -257,7 +258,7 @@ static int input(struct link *link, const uint8_t *data, size_t n)
     if (n && edge->gateway->buffered > edge->gateway->limits.buffered) {
         if (edge->exchanges)
             return -ENOBUFS;
-        refuse(edge, &full);
+        refuse(edge, LIMIT_BUFFERED, &full);
         return 0;
     }
     return advance(edge);
@@ -515,8 +516,10 @@ static int look(struct edge *edge, int64_t now_us)
 {
     static const struct h1_refusal slow = { "408", "the headers took too long" };
     struct h1 *h1 = edge->h1;
-    if (h1->phase == HEAD && pipe_held(&h1->held) && now_us - h1->head_us >= edge->gateway->limits.handshake_us)
-        refuse(edge, &slow);
+    if (h1->phase == HEAD && pipe_held(&h1->held) && now_us - h1->head_us >= edge->gateway->limits.head_us)
+        refuse(edge, LIMIT_HEAD, &slow);
+    if (edge->exchanges && !exchange_look(edge->exchanges, now_us))
+        return -ETIMEDOUT;
     return 0;
 }
 

@@ -144,8 +144,12 @@ static int link_input(struct link *link, const uint8_t *data, size_t n)
 {
     struct edge *edge = (struct edge *)link;
     ssize_t r = nghttp2_session_mem_recv(edge->session, data, n);
-    if (r < 0)
-        return r == NGHTTP2_ERR_NOMEM ? -ENOMEM : -EPROTO;
+    if (r == NGHTTP2_ERR_NOMEM)
+        return -ENOMEM;
+    if (r < 0) {
+        limit_met(LIMIT_PROTOCOL);
+        return -EPROTO;
+    }
     edge->pinged = false;
     edge->heard_us = wheel_now_us();
     link_wake(link);
@@ -187,14 +191,29 @@ static void calm(struct edge *edge)
     link_wake(&edge->link);
 }
 
-/* Who is silent is asked for a sign of life. */
+static void reset(struct edge *edge, int32_t stream, uint32_t error_code)
+{
+    nghttp2_submit_rst_stream(edge->session, NGHTTP2_FLAG_NONE, stream, error_code);
+    link_wake(&edge->link);
+}
+
+/* Calls are looked at, and who is silent is asked for a sign of life. */
 static int look(struct edge *edge, int64_t now_us)
 {
-    int64_t quiet_us = edge->gateway->limits.quiet_us;
-    if (now_us - edge->heard_us < quiet_us)
-        return 0;
-    if (edge->pinged)
+    const struct gateway_limits *limits = &edge->gateway->limits;
+    if (edge->current && now_us - edge->current->begun_us >= limits->head_us) {
+        limit_met(LIMIT_HEAD);
         return -ETIMEDOUT;
+    }
+    for (struct exchange *x = edge->exchanges; x; x = x->next)
+        if (x != edge->current && !exchange_look(x, now_us))
+            reset(edge, x->stream, NGHTTP2_CANCEL);
+    if (now_us - edge->heard_us < limits->quiet_us)
+        return 0;
+    if (edge->pinged) {
+        limit_met(LIMIT_QUIET);
+        return -ETIMEDOUT;
+    }
     edge->pinged = true;
     nghttp2_submit_ping(edge->session, NGHTTP2_FLAG_NONE, NULL);
     link_wake(&edge->link);
@@ -202,12 +221,6 @@ static int look(struct edge *edge, int64_t now_us)
 }
 
 /* --- what exchanges ask for --- */
-
-static void reset(struct edge *edge, int32_t stream, uint32_t error_code)
-{
-    nghttp2_submit_rst_stream(edge->session, NGHTTP2_FLAG_NONE, stream, error_code);
-    link_wake(&edge->link);
-}
 
 static void head(struct edge *edge, struct exchange *x, const nghttp2_nv *nva, size_t n, bool body)
 {

@@ -522,6 +522,7 @@ ssize_t exchange_read(struct exchange *x, size_t room, uint32_t *flags)
 
 static void reply_taken(struct exchange *x, size_t n)
 {
+    x->taken += n;
     x->gateway->buffered -= n;
     if (x->translation)
         n = translation_taken(x, n);
@@ -542,6 +543,32 @@ void exchange_take(struct exchange *x, struct outbuf *out, size_t n)
     out->len += n;
     pipe_take(&x->reply, (uint32_t)n);
     reply_taken(x, n);
+}
+
+/* --- time --- */
+
+bool progress_look(struct progress *progress, bool waits, uint64_t taken, int64_t now_us, int64_t stalled_us)
+{
+    if (waits && progress->us && taken - progress->at < STALLED_LEAST)
+        return now_us - progress->us < stalled_us;
+    *progress = (struct progress){ taken, waits ? now_us : 0 };
+    return true;
+}
+
+bool exchange_look(struct exchange *x, int64_t now_us)
+{
+    static const struct answer slow = { RPC_DEADLINE_EXCEEDED, "REQUEST_TOO_SLOW", "the request took too long to come",
+                                        0 };
+    const struct gateway_limits *limits = &x->gateway->limits;
+    bool one = x->route && !x->route->method->client_streaming;
+    if (one && !x->call.request_ended && x->state < REPLY_ENDED && now_us - x->begun_us >= limits->body_us) {
+        limit_met(LIMIT_BODY);
+        exchange_fail(x, &slow);
+    }
+    if (progress_look(&x->progress, pipe_held(&x->reply), x->taken, now_us, limits->stalled_us))
+        return true;
+    limit_met(LIMIT_STALLED);
+    return false;
 }
 
 /* --- messages --- */

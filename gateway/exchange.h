@@ -17,6 +17,14 @@ enum reply_state {
     REPLY_DONE,   /* the end is on its way */
 };
 
+/* How a peer gets on with taking what is there for it, as it is looked at from time to time. */
+struct progress {
+    uint64_t at; /* bytes that it had taken */
+    int64_t us;  /* by then; 0: nothing was there */
+};
+/* False: something is there, and less than STALLED_LEAST bytes of it were taken for so long. */
+bool progress_look(struct progress *progress, bool waits, uint64_t taken, int64_t now_us, int64_t stalled_us);
+
 struct exchange {
     struct gateway *gateway;
     struct edge *edge; /* NULL: the client's stream is closed */
@@ -36,6 +44,8 @@ struct exchange {
     int64_t begun_us, deadline_us; /* deadline 0: none */
     int64_t ends_us;               /* the deadline, or when the token of a stream expires; 0: neither */
     uint64_t request_bytes;        /* that came */
+    uint64_t taken;                /* bytes of the reply, by the client */
+    struct progress progress;      /* with them */
     uint32_t header_bytes;
     uint32_t message_bytes; /* the first message's length, once PREFIX bytes came */
     uint32_t unconsumed;    /* of the request: the client's window is not opened for them yet */
@@ -86,6 +96,9 @@ bool exchange_http_body(struct exchange *x, const void *data, size_t n); /* fals
 void exchange_http_only(struct exchange *x, const nghttp2_nv *nva, size_t n);
 /* There is no way to say more. */
 void exchange_reset(struct exchange *x);
+
+/* From time to time: one whose request takes too long fails; false: the client does not take the reply. */
+bool exchange_look(struct exchange *x, int64_t now_us);
 
 /* --- for servers --- */
 /* Ends the exchange with an error of the gateway's own, at once. Aborts the server unless it is it who says so and has

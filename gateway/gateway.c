@@ -5,8 +5,10 @@
 #include "gateway/edge.h"
 #include "gateway/forward.h"
 #include "gateway/hub.h"
+#include "gateway/limited.h"
 #include "gateway/local.h"
 #include "gateway/mint.h"
+#include "gateway/sources.h"
 #include "gateway/storefront.h"
 #include "gateway/tls.h"
 #include "mesh/base/say.h"
@@ -19,12 +21,16 @@
 
 const struct gateway_limits gateway_limits = {
     .connections = 60000,
+    .per_source = 4096,
     .streams = 128,
     .buffered = 64 * 1024 * 1024,
     .call_timeout_us = 60 * 1000 * 1000,
     .idle_us = 300 * INT64_C(1000000),
     .quiet_us = 60 * 1000 * 1000,
     .handshake_us = 10 * 1000 * 1000,
+    .head_us = 10 * 1000 * 1000,
+    .body_us = 30 * 1000 * 1000,
+    .stalled_us = 30 * 1000 * 1000,
 };
 
 static const struct route_own own[] = {
@@ -86,8 +92,22 @@ static int open_front(struct gateway *gateway)
     return r;
 }
 
+/* Half of the shortest time that a look enforces. */
+static int64_t look_often(const struct gateway_limits *limits)
+{
+    const int64_t times_us[] = { limits->handshake_us, limits->head_us,  limits->body_us,
+                                 limits->stalled_us,   limits->quiet_us, limits->idle_us };
+    int64_t least_us = times_us[0];
+    for (size_t i = 1; i < sizeof(times_us) / sizeof(times_us[0]); i++)
+        least_us = times_us[i] < least_us ? times_us[i] : least_us;
+    return least_us / 2 + 1;
+}
+
 static int open_parts(struct gateway *gateway)
 {
+    gateway->sources = sources_create();
+    if (!gateway->sources)
+        return -ENOMEM;
     gateway->auth = auth_create(&gateway->options.auth);
     if (!gateway->auth)
         return -EINVAL;
@@ -155,6 +175,8 @@ int gateway_create(struct port *port, uv_loop_t *loop, const struct gateway_opti
     reactor_init(&gateway->reactor, loop);
     uv_idle_init(loop, &gateway->ending);
     gateway->ending.data = gateway;
+    gateway->look_us = look_often(&gateway->limits);
+    limits_open();
     gateway->connections = metric_make(METRIC_GAUGE, "gateway_connections", "Connections of clients.", NULL);
     gateway->files = file_marks(options);
     int r = open_parts(gateway);
@@ -236,6 +258,7 @@ static void all_closed(uv_handle_t *handle)
     local_destroy(gateway->local);
     routes_destroy(gateway->routes);
     auth_destroy(gateway->auth);
+    sources_destroy(gateway->sources);
     mint_trim();
     blocks_trim();
     pipe_trim();

@@ -8,18 +8,25 @@
 
 struct port;
 struct hub;
+struct sources;
 struct fans;
 struct local;
 
 struct gateway_limits {
     size_t connections;      /* of clients */
+    size_t per_source;       /* of these, from one address (sources.h) */
     uint32_t streams;        /* of one connection */
     size_t buffered;         /* bytes on their way in all exchanges */
     int64_t call_timeout_us; /* of unary calls that name none, and the most that they may name */
     int64_t idle_us;         /* a connection without calls is closed after it */
     int64_t quiet_us;        /* a connection that said nothing for so long is pinged, and closed if it stays silent */
-    int64_t handshake_us;
+    int64_t handshake_us;    /* of TLS, and from then until the first call begins */
+    int64_t head_us;         /* the headers of a call may take so long */
+    int64_t body_us;         /* and its body, where that is one message */
+    int64_t stalled_us;      /* who takes less than STALLED_LEAST bytes of a reply meanwhile is cut off */
+    int64_t age_us;          /* a connection is asked to go after it; 0: never */
 };
+#define STALLED_LEAST 4096
 extern const struct gateway_limits gateway_limits;
 
 /* Strings must outlive the gateway, but for peers. */
@@ -50,12 +57,14 @@ struct gateway {
     struct hub *hub;
     struct fans *fans;
     struct local *local;
+    struct sources *sources;
     struct edge *edges;
     size_t n_edges;
     struct exchange *pool;
     size_t n_pool, n_exchanges;
     size_t buffered;
     struct metric *connections;
+    int64_t look_us; /* connections are looked at so often */
     bool access_log;
     uint64_t trace_every;
     bool draining;

@@ -121,6 +121,7 @@ static ssize_t write_out(struct link *link, const uint8_t *data, size_t len)
             return n;
         done += (size_t)n;
     }
+    link->written += done;
     return (ssize_t)done;
 }
 

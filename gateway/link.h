@@ -79,6 +79,7 @@ struct link {
     bool deaf;        /* do not read while writing is blocked: for peers that may be hostile */
     uint8_t *backlog; /* what the kernel did not take */
     size_t backlog_len, backlog_at;
+    uint64_t written; /* bytes, in all */
     struct link *next;
     struct link *next_dead;
 };

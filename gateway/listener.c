@@ -1,5 +1,6 @@
 /* Sockets that clients connect to, one in cleartext for loopback, one with TLS for the world. */
 #include "gateway/edge.h"
+#include "gateway/limited.h"
 #include "mesh/base/say.h"
 
 #include <arpa/inet.h>
@@ -31,12 +32,15 @@ static void on_connection(uv_poll_t *poll, int status, int events)
 {
     struct listener *l = poll->data;
     for (int i = 0; i < BURST; i++) {
-        int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_storage from;
+        socklen_t len = sizeof(from);
+        int fd = accept4(l->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            edge_accept(l->gateway, fd, l->context);
+            edge_accept(l->gateway, fd, (struct sockaddr *)&from, l->context);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+            limit_met(LIMIT_FILES);
             uv_poll_stop(poll);
             alarm_start(&l->gateway->reactor.wheel, &l->pause, PAUSE_US, resume);
         }

@@ -98,7 +98,7 @@ static struct gateway_limits limits_of(int how)
         limits.call_timeout_us = 500000;
         limits.idle_us = 400000;
         limits.quiet_us = 200000;
-        limits.handshake_us = 300000;
+        limits.handshake_us = limits.head_us = limits.body_us = limits.stalled_us = 300000;
     }
     return limits;
 }
