@@ -180,7 +180,7 @@ static int send_invoices(struct import *import)
 static int end_stage(struct import *import)
 {
     if (import->refused == 0)
-        return order_stage_activate(import->ctl, import->import_id);
+        return order_stage_activate(import->ctl, import->import_id, import->retail->n_sent);
     fprintf(stderr, "omsctl: nothing is imported: %zu of %zu invoices were refused, and import %s is discarded\n",
             import->refused, import->retail->n_sent, import->import_id);
     int exit = order_stage_discard(import->ctl, import->import_id);

@@ -61,12 +61,13 @@ static int look(struct ctl *ctl, const char *import_id, struct arena *arena, Imp
     return exit;
 }
 
-int order_stage_activate(struct ctl *ctl, const char *import_id)
+int order_stage_activate(struct ctl *ctl, const char *import_id, size_t entries)
 {
     Oms__Order__V1__ActivateImportRequest request = OMS__ORDER__V1__ACTIVATE_IMPORT_REQUEST__INIT;
     Oms__Order__V1__ActivateImportResponse *reply;
     request.request_id = ask_request_id(ctl);
     request.import_id = (char *)import_id;
+    request.entries = (int64_t)entries;
     int exit = ask(ctl, ORDER_METHOD("ActivateImport"), &request.base,
                    &oms__order__v1__activate_import_response__descriptor, &reply);
     if (exit != CTL_OK)

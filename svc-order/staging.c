@@ -86,39 +86,62 @@ static int go_on_at_once(struct txn *txn, const char *import_id)
     return outbox_timer(txn, IMPORT_STEP, import_id, txn->now_us);
 }
 
-/* From STAGED on its way to the end, on which it may be already. */
-static int decide(struct rpc_call *call, struct txn *txn, const char *import_id, enum import_state on_its_way,
-                  enum import_state end, ImportJob **ret_job)
+/* NULL is missing. */
+static int check_state(struct rpc_call *call, const char *import_id, const ImportJob *job, enum import_state on_its_way,
+                       enum import_state end)
 {
-    int r = read_job(txn, import_id, ret_job);
-    if (r < 0)
-        return r;
-    if (!*ret_job)
+    if (!job)
         return rpc_fail_missing(call, "import", import_id);
-    enum import_state state = (enum import_state)(*ret_job)->state;
-    if (state == on_its_way || state == end)
+    enum import_state state = (enum import_state)job->state;
+    if (state == STAGED || state == on_its_way || state == end)
         return 0;
-    if (state != STAGED)
-        return rpc_fail_state(call, import_id, "IMPORT_STATE", "it is %s", state_name(*ret_job));
-    if (on_its_way == ACTIVATING && (*ret_job)->refused > 0)
-        return rpc_fail_state(call, import_id, "IMPORT_INCOMPLETE", "%lld of its entries were refused",
-                              (long long)(*ret_job)->refused);
-    r = set_state(txn, import_id, on_its_way);
+    return rpc_fail_state(call, import_id, "IMPORT_STATE", "it is %s", state_name(job));
+}
+
+/* entries: as many as it should have, or 0. What it has does not change any more once it begins. */
+static int check_whole(struct rpc_call *call, const ImportJob *job, int64_t entries)
+{
+    if (job->refused > 0)
+        return rpc_fail_state(call, job->import_id, "IMPORT_INCOMPLETE", "%lld of its entries were refused",
+                              (long long)job->refused);
+    if (entries && entries != job->staged)
+        return rpc_fail_state(call, job->import_id, "IMPORT_INCOMPLETE", "it has %lld entries, and should have %lld",
+                              (long long)job->staged, (long long)entries);
+    return 0;
+}
+
+/* From STAGED on its way to the end, on which it may be already. */
+static int decide(struct txn *txn, enum import_state on_its_way, ImportJob **job)
+{
+    const char *import_id = (*job)->import_id;
+    if ((enum import_state)(*job)->state != STAGED)
+        return 0;
+    int r = set_state(txn, import_id, on_its_way);
     if (r == 0)
         r = go_on_at_once(txn, import_id);
-    return r < 0 ? r : read_job(txn, import_id, ret_job);
+    return r < 0 ? r : read_job(txn, import_id, job);
 }
 
 int activate_import(struct rpc_call *call, struct txn *txn, const void *in, void *out)
 {
     const ActivateImportRequest *req = in;
-    return decide(call, txn, req->import_id, ACTIVATING, ACTIVE, &((ActivateImportResponse *)out)->job);
+    ActivateImportResponse *ret = out;
+    int r = read_job(txn, req->import_id, &ret->job);
+    if (r == 0)
+        r = check_state(call, req->import_id, ret->job, ACTIVATING, ACTIVE);
+    if (r == 0)
+        r = check_whole(call, ret->job, req->entries);
+    return r < 0 ? r : decide(txn, ACTIVATING, &ret->job);
 }
 
 int discard_import(struct rpc_call *call, struct txn *txn, const void *in, void *out)
 {
     const DiscardImportRequest *req = in;
-    return decide(call, txn, req->import_id, DISCARDING, DISCARDED, &((DiscardImportResponse *)out)->job);
+    DiscardImportResponse *ret = out;
+    int r = read_job(txn, req->import_id, &ret->job);
+    if (r == 0)
+        r = check_state(call, req->import_id, ret->job, DISCARDING, DISCARDED);
+    return r < 0 ? r : decide(txn, DISCARDING, &ret->job);
 }
 
 int get_import(struct rpc_call *call, struct txn *txn, const void *in, void *out)

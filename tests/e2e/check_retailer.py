@@ -83,6 +83,22 @@ def a_staged_import_of_which_one_invoice_is_refused_takes_nothing():
     assert (orders(), credits(), stock()) == ([], [], held)
 
 
+def a_staged_import_that_is_not_what_the_file_has_does_not_begin():
+    more = [{"requestId": "more", "importId": "longer", "orders": [{
+        "customerId": "", "currencyCode": "GBP", "channel": "erp", "externalId": "more", "fulfilled": True,
+        "lines": [{"sku": min(EXPECTED.goods), "quantity": "1", "unitPrice": {"currencyCode": "GBP", "units": "1"}}]}]}]
+    with client.Client(MESH) as erp:
+        (taken,) = erp.call(ORDERS + "ImportOrders", more, "erp:erp1")
+        assert taken["placed"] == 1, taken
+    told, n = MESH.ctl("order", "import", FILE, "--map", MAPPING, "--staged", "longer", code=2), EXPECTED.sales + EXPECTED.cancellations
+    assert f"it has {n + 1} entries, and should have {n}" in told, told
+    job = MESH.ask("call", ORDERS + "GetImport", '{"importId": "longer"}')["job"]
+    assert (job["state"], int(job["staged"])) == ("STAGED", n + 1), job
+    MESH.ctl("call", ORDERS + "DiscardImport", '{"requestId": "longer", "importId": "longer"}')
+    client.await_true("it is forgotten", lambda: MESH.ask("call", ORDERS + "GetImport", '{"importId": "longer"}')["job"]["state"] == "DISCARDED")
+    assert (orders(), credits()) == ([], [])
+
+
 def every_line_becomes_what_the_rules_say():
     told, outcomes = place()
     assert outcomes == EXPECTED.outcomes, [(n, outcomes.get(n), o) for n, o in EXPECTED.outcomes.items() if outcomes.get(n) != o][:5]
@@ -139,6 +155,7 @@ if __name__ == "__main__":
         ok = tap.run([
             products_and_stock_are_made_of_the_day,
             a_staged_import_of_which_one_invoice_is_refused_takes_nothing,
+            a_staged_import_that_is_not_what_the_file_has_does_not_begin,
             every_line_becomes_what_the_rules_say,
             sums_per_country_read_back_are_those_of_the_file,
             what_is_cancelled_refers_to_its_order_or_has_a_reason,

@@ -22,12 +22,18 @@ static NewOrder *live(ImportOrdersRequest *req, const char *external_id)
     return e;
 }
 
-static const struct asked *ask_activate(const char *import_id)
+static const struct asked *ask_activate_all(const char *import_id, int64_t entries)
 {
     ActivateImportRequest req = OMS__ORDER__V1__ACTIVATE_IMPORT_REQUEST__INIT;
     req.request_id = fresh(&s);
     req.import_id = (char *)import_id;
+    req.entries = entries;
     return ask(&s, &erp, "ActivateImport", &req);
+}
+
+static const struct asked *ask_activate(const char *import_id)
+{
+    return ask_activate_all(import_id, 0);
 }
 
 static const struct asked *ask_discard(const char *import_id)
@@ -260,6 +266,26 @@ START_TEST(an_import_with_a_refused_entry_cannot_be_activated)
 }
 END_TEST
 
+START_TEST(an_import_of_which_some_is_not_there_is_not_activated)
+{
+    open_shop();
+    stage_all("i");
+    for (int64_t entries = 3; entries <= 5; entries += 2) {
+        const struct asked *a = ask_activate_all("i", entries);
+        ck_refused(a, RPC_FAILED_PRECONDITION, "IMPORT_INCOMPLETE", "");
+        ck_assert_str_eq(a->subject, "i");
+    }
+    ck_job("i", STATE(STAGED), 4, 0, 0);
+    ck_assert_int_eq(ask_activate_all("i", 4)->code, RPC_OK);
+    shop_settle(&s);
+    ck_job("i", STATE(ACTIVE), 4, 0, 4);
+    ck_assert_int_eq(ask_activate_all("i", 4)->code, RPC_OK);
+    ck_refused(ask_activate_all("i", 5), RPC_FAILED_PRECONDITION, "IMPORT_INCOMPLETE",
+               ""); /* not what he thinks it is */
+    shop_close(&s);
+}
+END_TEST
+
 START_TEST(an_import_is_decided_once)
 {
     open_shop();
@@ -432,6 +458,6 @@ END_TEST
 SUITE("staging", 120, what_is_staged_does_nothing_and_nobody_but_staff_sees_it,
       a_draft_waits_for_its_import_and_knows_no_verb, what_is_activated_is_as_if_it_had_come_at_once,
       what_is_discarded_leaves_nothing_and_frees_what_it_held, an_import_with_a_refused_entry_cannot_be_activated,
-      an_import_is_decided_once, a_repeated_chunk_is_staged_once, drafts_are_known_to_their_own_import_only,
-      an_import_that_nobody_activates_is_discarded_after_a_week, one_that_was_activated_stays,
-      activation_goes_on_after_every_crash, discarding_goes_on_after_every_crash)
+      an_import_of_which_some_is_not_there_is_not_activated, an_import_is_decided_once, a_repeated_chunk_is_staged_once,
+      drafts_are_known_to_their_own_import_only, an_import_that_nobody_activates_is_discarded_after_a_week,
+      one_that_was_activated_stays, activation_goes_on_after_every_crash, discarding_goes_on_after_every_crash)
