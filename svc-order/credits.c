@@ -10,24 +10,25 @@
 
 #define PAGE_DEFAULT 50
 #define PAGE_LINES   2000 /* a page ends before more lines than that, so that its size is bounded */
+#define LOOK_ROWS    500  /* so many are looked at for a page, drafts too */
 
 /* The same columns in the same order in every statement. */
 #define CREDIT_COLUMNS \
     "c.credit_id, c.customer_id, c.channel, c.external_id, c.total_minor, c.currency, c.issue_time_us, c.country, " \
-    "c.update_time_us, c.issued_by, c.lines FROM credit c "
-enum { COLUMN_LINES = 10 };
+    "c.update_time_us, c.issued_by, c.lines, c.draft FROM credit c "
+enum { COLUMN_ID = 0, COLUMN_TIME = 6, COLUMN_LINES = 10, COLUMN_DRAFT };
 
 static int read_head(struct txn *txn, const struct rows *rows, size_t row, Credit **ret_credit)
 {
     Credit *credit = arena_message(txn->arena, &oms__order__v1__credit__descriptor);
     if (!credit)
         return -ENOMEM;
-    credit->credit_id = (char *)row_text(rows, row, 0);
+    credit->credit_id = (char *)row_text(rows, row, COLUMN_ID);
     credit->customer_id = (char *)row_text(rows, row, 1);
     credit->channel = (char *)row_text(rows, row, 2);
     credit->external_id = (char *)row_text(rows, row, 3);
     credit->total = money_to_wire(txn->arena, row_int(rows, row, 4), row_text(rows, row, 5));
-    credit->issue_time_us = row_int(rows, row, 6);
+    credit->issue_time_us = row_int(rows, row, COLUMN_TIME);
     credit->country = (char *)row_text(rows, row, 7);
     credit->update_time_us = row_int(rows, row, 8);
     credit->issued_by = (char *)row_text(rows, row, 9);
@@ -154,49 +155,68 @@ int get_credit(struct rpc_call *call, struct txn *txn, const void *in, void *out
     return log_position_message(txn, &ret->position);
 }
 
-/* --- pages --- */
+/* --- pages: as those of orders (list.c), they look at so many rows, and may be short, or empty --- */
 
 struct list {
     const char *customer_id, *order_id; /* "": any */
-    int64_t before_us;
+    int64_t before_us;                  /* where the walk stands */
     const char *before_id;
-    size_t max;
+    Credit **credits; /* room for max */
+    size_t n, max;
+    int64_t lines;
+    bool more;
 };
 
-/* Three statements, as each has an index of its own to walk. */
-static int query_list(struct txn *txn, const struct list *l, struct rows *ret_rows)
+#define BEFORE "(c.issue_time_us, c.credit_id) < ($1, $2) "
+#define NEWEST "ORDER BY c.issue_time_us DESC, c.credit_id DESC LIMIT $3"
+
+/* Three statements, as each has an index of its own to walk; drafts too, so that none looks at more rows than it gives.
+ */
+static int query_list(struct txn *txn, const struct list *l, size_t max, struct rows *ret_rows)
 {
     if (l->order_id[0])
         return txn_query(txn, ret_rows,
-                         "SELECT " CREDIT_COLUMNS "WHERE c.draft = 0 AND c.credit_id IN "
+                         "SELECT " CREDIT_COLUMNS "WHERE c.credit_id IN "
                          "(SELECT credit_id FROM credit_line WHERE order_id = $4 AND order_id <> '') "
-                         "AND ($5 = '' OR c.customer_id = $5) AND (c.issue_time_us, c.credit_id) < ($1, $2) "
-                         "ORDER BY c.issue_time_us DESC, c.credit_id DESC LIMIT $3",
-                         I(l->before_us), T(l->before_id), I(l->max), T(l->order_id), T(l->customer_id));
+                         "AND ($5 = '' OR c.customer_id = $5) AND " BEFORE NEWEST,
+                         I(l->before_us), T(l->before_id), I((int64_t)max), T(l->order_id), T(l->customer_id));
     if (l->customer_id[0])
-        return txn_query(txn, ret_rows,
-                         "SELECT " CREDIT_COLUMNS "WHERE c.draft = 0 AND c.customer_id = $4 "
-                         "AND (c.issue_time_us, c.credit_id) < ($1, $2) "
-                         "ORDER BY c.issue_time_us DESC, c.credit_id DESC LIMIT $3",
-                         I(l->before_us), T(l->before_id), I(l->max), T(l->customer_id));
-    return txn_query(txn, ret_rows,
-                     "SELECT " CREDIT_COLUMNS "WHERE c.draft = 0 AND (c.issue_time_us, c.credit_id) < ($1, $2) "
-                     "ORDER BY c.issue_time_us DESC, c.credit_id DESC LIMIT $3",
-                     I(l->before_us), T(l->before_id), I(l->max));
+        return txn_query(txn, ret_rows, "SELECT " CREDIT_COLUMNS "WHERE c.customer_id = $4 AND " BEFORE NEWEST,
+                         I(l->before_us), T(l->before_id), I((int64_t)max), T(l->customer_id));
+    return txn_query(txn, ret_rows, "SELECT " CREDIT_COLUMNS "WHERE " BEFORE NEWEST, I(l->before_us), T(l->before_id),
+                     I((int64_t)max));
 }
 
-/* How many of the rows make a page: as many as asked for, unless they have too many lines. */
-static size_t page_length(const struct rows *rows, size_t max)
+/* Puts the row on the page, unless it is a draft. 1: it has no room there; the first always has. */
+static int take(struct txn *txn, struct list *l, const struct rows *rows, size_t row)
 {
-    size_t n = 0;
-    int64_t lines = 0;
-    while (n < rows->n && n < max) {
-        lines += row_int(rows, n, COLUMN_LINES);
-        if (n && lines > PAGE_LINES)
-            break;
-        n++;
+    int64_t lines = row_int(rows, row, COLUMN_LINES);
+    if (row_int(rows, row, COLUMN_DRAFT))
+        return 0;
+    if (l->n == l->max || (l->n > 0 && l->lines + lines > PAGE_LINES))
+        return 1;
+    l->lines += lines;
+    return read_head(txn, rows, row, &l->credits[l->n++]);
+}
+
+static int look_through(struct txn *txn, struct list *l)
+{
+    size_t chunk = l->max + 1;
+    for (size_t looked = 0; !l->more; looked += chunk) {
+        struct rows rows;
+        int r = query_list(txn, l, chunk, &rows);
+        size_t row = 0;
+        for (; r == 0 && row < rows.n && (r = take(txn, l, &rows, row)) == 0; row++) {
+            l->before_us = row_int(&rows, row, COLUMN_TIME);
+            l->before_id = row_text(&rows, row, COLUMN_ID);
+        }
+        if (r < 0)
+            return r;
+        if (row == rows.n && rows.n < chunk)
+            return 0;
+        l->more = r > 0 || looked + chunk >= LOOK_ROWS;
     }
-    return n;
+    return 0;
 }
 
 /* The query is what the page token holds for: a customer's own list is another one than staff's of all. */
@@ -209,8 +229,9 @@ static int open_list(struct rpc_call *call, const ListCreditsRequest *req, struc
         .before_id = "",
         .max = req->page_size ? req->page_size : PAGE_DEFAULT,
     };
+    list->credits = arena_alloc(rpc_arena(call), list->max * sizeof(Credit *));
     const char *query = arena_printf(rpc_arena(call), "credits %s\n%s", list->customer_id, list->order_id), *after[2];
-    if (!query)
+    if (!query || !list->credits)
         return -ENOMEM;
     int r = rpc_page_open(call, req->page_token, query, after, 2);
     if (r < 0)
@@ -227,24 +248,19 @@ int list_credits(struct rpc_call *call, struct txn *txn, const void *in, void *o
 {
     ListCreditsResponse *ret = out;
     struct list list;
-    struct rows rows;
     const char *query = NULL;
     int r = open_list(call, in, &list, &query);
+    if (r == 0)
+        r = look_through(txn, &list);
+    if (r == 0 && list.n > 0)
+        r = read_lines(txn, list.credits, list.n);
     if (r < 0)
         return r;
-    size_t max = list.max++;
-    r = query_list(txn, &list, &rows);
-    if (r < 0)
-        return r;
-    size_t n = page_length(&rows, max);
-    r = read_credits(txn, &rows, n, &ret->credits);
-    if (r < 0)
-        return r;
-    ret->n_credits = n;
-    if (n == rows.n)
+    ret->credits = list.credits;
+    ret->n_credits = list.n;
+    if (!list.more)
         return 0;
-    const Credit *last = ret->credits[n - 1];
-    const char *after[] = { arena_printf(txn->arena, "%lld", (long long)last->issue_time_us), last->credit_id };
+    const char *after[] = { arena_printf(txn->arena, "%lld", (long long)list.before_us), list.before_id };
     ret->next_page_token = after[0] ? (char *)rpc_page_token(call, query, after, 2) : NULL;
     return ret->next_page_token ? 0 : -ENOMEM;
 }

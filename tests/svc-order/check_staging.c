@@ -156,6 +156,34 @@ START_TEST(what_is_staged_does_nothing_and_nobody_but_staff_sees_it)
 }
 END_TEST
 
+/* Each page looks at so many rows: between those that count, some are empty. */
+START_TEST(a_list_goes_through_very_many_drafts_in_pages)
+{
+    enum { DRAFTS = 1200, CHUNK = 100 };
+    open_shop();
+    ImportOrdersRequest *req = chunk();
+    back(entry(req, "first"), "CUP", 1, 4, "", "GIFT");
+    import(req);
+    for (int i = 0; i < DRAFTS; i += CHUNK) {
+        req = staged("i");
+        for (int n = i; n < i + CHUNK; n++)
+            back(entry(req, arena_printf(&s.arena, "D%d", n)), "CUP", 1, 4, "", "GIFT");
+        ck_assert_uint_eq(import(req)->placed, CHUNK);
+    }
+    ListCreditsRequest list = OMS__ORDER__V1__LIST_CREDITS_REQUEST__INIT;
+    int pages = 0, found = 0;
+    do {
+        const ListCreditsResponse *page = get(&s, &erp, "ListCredits", &list);
+        found += (int)page->n_credits;
+        pages++;
+        list.page_token = page->next_page_token;
+    } while (list.page_token[0]);
+    ck_assert_int_eq(found, 1);
+    ck_assert_int_eq(pages, 3);
+    shop_close(&s);
+}
+END_TEST
+
 START_TEST(a_draft_waits_for_its_import_and_knows_no_verb)
 {
     open_shop();
@@ -456,8 +484,9 @@ START_TEST(discarding_goes_on_after_every_crash)
 END_TEST
 
 SUITE("staging", 120, what_is_staged_does_nothing_and_nobody_but_staff_sees_it,
-      a_draft_waits_for_its_import_and_knows_no_verb, what_is_activated_is_as_if_it_had_come_at_once,
-      what_is_discarded_leaves_nothing_and_frees_what_it_held, an_import_with_a_refused_entry_cannot_be_activated,
-      an_import_of_which_some_is_not_there_is_not_activated, an_import_is_decided_once, a_repeated_chunk_is_staged_once,
-      drafts_are_known_to_their_own_import_only, an_import_that_nobody_activates_is_discarded_after_a_week,
-      one_that_was_activated_stays, activation_goes_on_after_every_crash, discarding_goes_on_after_every_crash)
+      a_list_goes_through_very_many_drafts_in_pages, a_draft_waits_for_its_import_and_knows_no_verb,
+      what_is_activated_is_as_if_it_had_come_at_once, what_is_discarded_leaves_nothing_and_frees_what_it_held,
+      an_import_with_a_refused_entry_cannot_be_activated, an_import_of_which_some_is_not_there_is_not_activated,
+      an_import_is_decided_once, a_repeated_chunk_is_staged_once, drafts_are_known_to_their_own_import_only,
+      an_import_that_nobody_activates_is_discarded_after_a_week, one_that_was_activated_stays,
+      activation_goes_on_after_every_crash, discarding_goes_on_after_every_crash)
