@@ -144,6 +144,10 @@ static void start_gateway(struct proxy *proxy)
                            in_dir("gateway.key"),
                            "--jwt-key",
                            in_dir("token.pub"),
+                           "--connections-per-source",
+                           "60000",
+                           "--calls-per-source",
+                           "60000",
                            NULL };
     proxy->pid = run(argv, STDERR_FILENO, &log);
     proxy->port = read_number(log, "\"event\":\"serving\",\"port\":");

@@ -47,6 +47,19 @@ static int deny(struct answer *ret_answer, enum rpc_code code, const char *reaso
     return -EACCES;
 }
 
+/* Who has many calls under way, or much in them, leaves room for others. */
+static int check_room(struct exchange *x, struct answer *ret_answer)
+{
+    if (x->source->calls > x->gateway->limits.source_calls) {
+        limit_met(LIMIT_CALLS);
+        return deny(ret_answer, RPC_RESOURCE_EXHAUSTED, "TOO_MANY_CALLS",
+                    "too many calls of this address are under way");
+    }
+    if (exchange_is_full(x, 0))
+        return deny(ret_answer, RPC_RESOURCE_EXHAUSTED, "GATEWAY_FULL", "the gateway holds too much already");
+    return 0;
+}
+
 static int find_route(struct exchange *x, struct answer *ret_answer)
 {
     if (x->fields_many || x->header_bytes > HEADERS_MAX)
@@ -126,8 +139,9 @@ static int find_end(struct exchange *x, struct answer *ret_answer)
 
 int access_check(struct exchange *x, struct answer *ret_answer)
 {
-    static int (*const steps[])(struct exchange *, struct answer *) = { find_route,   find_caller,   check_role,
-                                                                        find_process, find_deadline, find_end };
+    static int (*const steps[])(struct exchange *, struct answer *) = { check_room, find_route,   find_caller,
+                                                                        check_role, find_process, find_deadline,
+                                                                        find_end };
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         int r = steps[i](x, ret_answer);
         if (r < 0)

@@ -163,7 +163,7 @@ void translation_finish(struct exchange *x)
         return;
     pipe_finish(&t->in);
     pipe_finish(&t->back);
-    x->gateway->buffered -= t->counted;
+    exchange_hold(x, -(ptrdiff_t)t->counted);
     free(t->origin);
     free(t);
     x->translation = NULL;

@@ -56,6 +56,7 @@ static void count(struct edge *edge)
 {
     struct h1 *h1 = edge->h1;
     edge->gateway->buffered += pipe_held(&h1->held) - h1->counted;
+    edge->source->buffered += pipe_held(&h1->held) - h1->counted;
     h1->counted = pipe_held(&h1->held);
 }
 
@@ -255,7 +256,8 @@ static int input(struct link *link, const uint8_t *data, size_t n)
     if (!pipe_put(&h1->held, data, (uint32_t)n))
         return -ENOMEM;
     count(edge);
-    if (n && edge->gateway->buffered > edge->gateway->limits.buffered) {
+    if (n && (edge->gateway->buffered > edge->gateway->limits.buffered ||
+              edge->source->buffered > edge->gateway->limits.source_buffered)) {
         if (edge->exchanges)
             return -ENOBUFS;
         refuse(edge, LIMIT_BUFFERED, &full);

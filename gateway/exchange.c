@@ -38,10 +38,22 @@ struct exchange *exchange_create(struct gateway *gateway, struct edge *edge, int
     pipe_init(&x->reply);
     x->gateway = gateway;
     x->edge = edge;
+    x->source = edge->source;
+    source_keep(x->source);
+    x->source->calls++;
     x->stream = stream;
     x->begun_us = wheel_now_us();
     gateway->n_exchanges++;
     return x;
+}
+
+bool exchange_is_full(const struct exchange *x, size_t n)
+{
+    const struct gateway_limits *limits = &x->gateway->limits;
+    if (x->gateway->buffered + n <= limits->buffered && x->source->buffered + n <= limits->source_buffered)
+        return false;
+    limit_met(LIMIT_BUFFERED);
+    return true;
 }
 
 static void drop(nghttp2_rcbuf **field)
@@ -61,6 +73,8 @@ static void drop_fields(struct exchange *x)
     drop(&x->verb);
     drop(&x->content);
     fields_finish(&x->extra);
+    exchange_hold(x, -(ptrdiff_t)x->header_held);
+    x->header_held = 0;
 }
 
 void exchange_shed(struct exchange *x)
@@ -71,7 +85,7 @@ void exchange_shed(struct exchange *x)
 
 static void empty_reply(struct exchange *x)
 {
-    x->gateway->buffered -= pipe_held(&x->reply);
+    exchange_hold(x, -(ptrdiff_t)pipe_held(&x->reply));
     pipe_finish(&x->reply);
 }
 
@@ -86,12 +100,14 @@ void exchange_release(struct exchange *x)
     fields_finish(&x->head);
     fields_finish(&x->trailers);
     empty_reply(x);
-    gateway->buffered -= x->unconsumed;
+    exchange_hold(x, -(ptrdiff_t)x->unconsumed);
     pipe_finish(&x->call.request);
     translation_finish(x);
     principal_unref(x->principal);
     free(x->block);
     gateway->n_exchanges--;
+    x->source->calls--;
+    source_drop(gateway->sources, x->source);
     if (gateway->n_pool == POOL_MAX) {
         free(x);
         return;
@@ -108,7 +124,7 @@ static void discard_request(struct exchange *x)
         translation_discard(x);
     else if (x->edge && x->unconsumed)
         edge_consumed(x->edge, 0, x->unconsumed);
-    x->gateway->buffered -= x->unconsumed;
+    exchange_hold(x, -(ptrdiff_t)x->unconsumed);
     x->unconsumed = 0;
     pipe_finish(&x->call.request);
 }
@@ -203,7 +219,11 @@ void exchange_field(struct exchange *x, nghttp2_rcbuf *name, nghttp2_rcbuf *valu
 {
     nghttp2_vec n = nghttp2_rcbuf_get_buf(name), v = nghttp2_rcbuf_get_buf(value);
     x->header_bytes += (uint32_t)(n.len + v.len + 32);
-    if (x->header_bytes > HEADERS_MAX || read_field(x, n, value) || STARTS(n, "x-mesh-"))
+    if (x->header_bytes > HEADERS_MAX)
+        return;
+    exchange_hold(x, (ptrdiff_t)x->header_bytes - x->header_held);
+    x->header_held = x->header_bytes;
+    if (read_field(x, n, value) || STARTS(n, "x-mesh-"))
         return;
     if (fields_add(&x->extra, name, value) < 0)
         x->fields_many = true;
@@ -294,12 +314,12 @@ void exchange_request(struct exchange *x, const uint8_t *data, size_t n)
     uint64_t before = x->request_bytes;
     x->request_bytes += n;
     x->unconsumed += (uint32_t)n;
-    x->gateway->buffered += n;
+    exchange_hold(x, (ptrdiff_t)n);
     if (x->state >= REPLY_ENDED)
         return discard_request(x);
     if (before < PREFIX)
         memcpy(x->prefix + before, data, n < PREFIX - before ? n : PREFIX - before);
-    if (x->gateway->buffered > x->gateway->limits.buffered || !pipe_put(&x->call.request, data, (uint32_t)n))
+    if (exchange_is_full(x, 0) || !pipe_put(&x->call.request, data, (uint32_t)n))
         return exchange_fail(x, &full);
     go_on(x, before);
 }
@@ -335,7 +355,7 @@ void exchange_request_taken(struct exchange *x, size_t n)
     if (n > x->unconsumed)
         n = x->unconsumed;
     x->unconsumed -= (uint32_t)n;
-    x->gateway->buffered -= n;
+    exchange_hold(x, -(ptrdiff_t)n);
     if (x->translation)
         translation_request_taken(x);
     else if (x->edge && n)
@@ -451,9 +471,9 @@ void exchange_http_only(struct exchange *x, const nghttp2_nv *nva, size_t n)
 
 bool exchange_http_body(struct exchange *x, const void *data, size_t n)
 {
-    if (x->gateway->buffered + n > x->gateway->limits.buffered || !pipe_put(&x->reply, data, (uint32_t)n))
+    if (exchange_is_full(x, n) || !pipe_put(&x->reply, data, (uint32_t)n))
         return false;
-    x->gateway->buffered += n;
+    exchange_hold(x, (ptrdiff_t)n);
     wake_reply(x);
     return true;
 }
@@ -523,7 +543,7 @@ ssize_t exchange_read(struct exchange *x, size_t room, uint32_t *flags)
 static void reply_taken(struct exchange *x, size_t n)
 {
     x->taken += n;
-    x->gateway->buffered -= n;
+    exchange_hold(x, -(ptrdiff_t)n);
     if (x->translation)
         n = translation_taken(x, n);
     if (x->server)

@@ -4,6 +4,7 @@
 
 #include "gateway/answer.h"
 #include "gateway/gateway.h"
+#include "gateway/sources.h"
 #include "gateway/upstream.h"
 #include "mesh/base/trace.h"
 
@@ -28,6 +29,7 @@ bool progress_look(struct progress *progress, bool waits, uint64_t taken, int64_
 struct exchange {
     struct gateway *gateway;
     struct edge *edge; /* NULL: the client's stream is closed */
+    struct source *source;
     struct exchange *prev, *next;
     int32_t stream;
     enum reply_state state;
@@ -46,10 +48,11 @@ struct exchange {
     uint64_t request_bytes;        /* that came */
     uint64_t taken;                /* bytes of the reply, by the client */
     struct progress progress;      /* with them */
-    uint32_t header_bytes;
-    uint32_t message_bytes; /* the first message's length, once PREFIX bytes came */
-    uint32_t unconsumed;    /* of the request: the client's window is not opened for them yet */
-    uint32_t again;         /* of the request: they go out a second time */
+    uint32_t header_bytes;         /* that came */
+    uint32_t header_held;          /* of these, in the fields */
+    uint32_t message_bytes;        /* the first message's length, once PREFIX bytes came */
+    uint32_t unconsumed;           /* of the request: the client's window is not opened for them yet */
+    uint32_t again;                /* of the request: they go out a second time */
     bool post, content_ok;
     bool fields_many;  /* more than FIELDS_MAX, of the request or of the reply */
     bool reply_parked; /* nghttp2 waits for more of the reply */
@@ -71,6 +74,16 @@ struct exchange {
     struct upcall call; /* its pipe is the request's, whoever serves it */
     struct pipe reply;
 };
+
+/* So many bytes more, or less, are held for it. */
+static inline void exchange_hold(struct exchange *x, ptrdiff_t n)
+{
+    x->gateway->buffered += (size_t)n;
+    x->source->buffered += (size_t)n;
+}
+
+/* With n bytes more the gateway would hold too much, for all or for one source. Counted. */
+bool exchange_is_full(const struct exchange *x, size_t n);
 
 /* --- for the edge --- */
 struct exchange *exchange_create(struct gateway *gateway, struct edge *edge, int32_t stream); /* NULL: no memory */

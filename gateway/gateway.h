@@ -16,7 +16,9 @@ struct gateway_limits {
     size_t connections;      /* of clients */
     size_t per_source;       /* of these, from one address (sources.h) */
     uint32_t streams;        /* of one connection */
+    size_t source_calls;     /* under way, of one address */
     size_t buffered;         /* bytes on their way in all exchanges */
+    size_t source_buffered;  /* of these, of one address */
     int64_t call_timeout_us; /* of unary calls that name none, and the most that they may name */
     int64_t idle_us;         /* a connection without calls is closed after it */
     int64_t quiet_us;        /* a connection that said nothing for so long is pinged, and closed if it stays silent */

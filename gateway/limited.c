@@ -8,12 +8,19 @@ static struct metric *counters[LIMITS];
 void limits_open(void)
 {
     static const char *const names[LIMITS] = {
-        "connections", "connections-per-source",
-        "files",       "handshake",
-        "unused",      "head",
-        "head-size",   "body",
-        "stalled",     "quiet",
-        "tokens",      "buffered",
+        "connections",
+        "connections-per-source",
+        "calls-per-source",
+        "files",
+        "handshake",
+        "unused",
+        "head",
+        "head-size",
+        "body",
+        "stalled",
+        "quiet",
+        "tokens",
+        "buffered",
         "protocol",
     };
     for (int i = 0; i < LIMITS && !counters[i]; i++) {

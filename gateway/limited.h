@@ -6,6 +6,7 @@
 enum limit {
     LIMIT_CONNECTIONS, /* of all clients together */
     LIMIT_SOURCE,      /* of one address */
+    LIMIT_CALLS,       /* of one address */
     LIMIT_FILES,       /* there are no more file descriptors */
     LIMIT_HANDSHAKE,   /* TLS took too long, or the client did not show what it speaks */
     LIMIT_UNUSED,      /* no request came */

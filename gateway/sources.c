@@ -68,12 +68,24 @@ struct source *source_enter(struct sources *sources, const struct sockaddr *addr
         *bucket = source;
     }
     source->connections++;
+    source_keep(source);
     return source;
 }
 
 void source_leave(struct sources *sources, struct source *source)
 {
-    if (--source->connections)
+    source->connections--;
+    source_drop(sources, source);
+}
+
+void source_keep(struct source *source)
+{
+    source->refs++;
+}
+
+void source_drop(struct sources *sources, struct source *source)
+{
+    if (--source->refs)
         return;
     struct source **at = bucket_of(sources, source->network);
     while (*at != source)

@@ -39,9 +39,9 @@ static bool count(struct exchange *x)
 {
     struct translation *t = x->translation;
     size_t held = pipe_held(&t->in) + pipe_held(&t->back);
-    x->gateway->buffered += held - t->counted;
+    exchange_hold(x, (ptrdiff_t)held - (ptrdiff_t)t->counted);
     t->counted = held;
-    return x->gateway->buffered <= x->gateway->limits.buffered;
+    return !exchange_is_full(x, 0);
 }
 
 static bool fail(struct exchange *x, const struct answer *answer)
@@ -378,7 +378,7 @@ static bool drop_part(struct exchange *x)
     if (t->part > pipe_held(&x->reply))
         return false;
     x->reply.len -= t->part;
-    x->gateway->buffered -= t->part;
+    exchange_hold(x, -(ptrdiff_t)t->part);
     t->part = 0;
     return true;
 }

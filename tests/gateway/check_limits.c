@@ -348,6 +348,102 @@ START_TEST(who_does_not_read_at_all_is_cut_off)
 }
 END_TEST
 
+/* --- how much --- */
+
+/* Health as a client at the other address is told it. */
+static void ck_other_is_served(void)
+{
+    static const char text[] = "POST " CHECK " HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                               "Content-Length: 2\r\nConnection: close\r\n\r\n{}";
+    char got[1024];
+    ssize_t n = 0;
+    int fd = connect_from("127.0.0.2", gateway_port(stage.gateway), 0);
+    say(fd, text, sizeof(text) - 1);
+    stage_until(&stage, (n = recv(fd, got, sizeof(got) - 1, MSG_DONTWAIT)) > 0);
+    got[n] = '\0';
+    ck_assert_msg(strncmp(got, "HTTP/1.1 200 ", 13) == 0, "%s", got);
+    close(fd);
+}
+
+START_TEST(one_address_has_so_many_calls_under_way)
+{
+    static const char watch[] = "/grpc.health.v1.Health/Watch";
+    stage_open(&stage, 0);
+    stage.gateway->limits.source_calls = 2;
+    struct call *calls[3];
+    for (int i = 0; i < 3; i++) {
+        calls[i] = peer_call(stage_client(&stage), watch, "");
+        call_put_message(calls[i], "", 0);
+        call_end(calls[i]);
+        stage_until(&stage, calls[i]->body_len || calls[i]->closed);
+    }
+    ck_assert_str_eq(call_reason(calls[2]), "TOO_MANY_CALLS");
+    ck_assert_int_eq(limit_times(LIMIT_CALLS), 1);
+    ck_other_is_served();
+    call_reset(calls[0], NGHTTP2_CANCEL);
+    stage_until(&stage, stage.gateway->n_exchanges == 1);
+    ck_lives(calls[0]->peer);
+    stage_close(&stage);
+}
+END_TEST
+
+START_TEST(one_address_holds_so_many_bytes)
+{
+    static uint8_t large[300000];
+    stage_open(&stage, 0);
+    stage.gateway->limits.source_buffered = 150000;
+    struct peer *clients[4];
+    struct call *calls[4];
+    for (int i = 0; i < 4; i++) {
+        clients[i] = stage_client(&stage);
+        stage_until(&stage, clients[i]->ready);
+        clients[i]->slow = true;
+        calls[i] = peer_call(clients[i], EXPORT, stage_bearer(&stage, "sap", "\"erp\""));
+        call_put_message(calls[i], "", 0);
+        call_end(calls[i]);
+        stage_until(&stage, stage.order[0].n_requests == i + 1 || calls[i]->closed);
+        struct call *seen = web_request(&stage, &stage.order[0]);
+        if (seen->replied)
+            break;
+        call_head(seen, NULL);
+        call_put(seen, large, sizeof(large));
+        stage_for(&stage, 50000);
+        ck_assert_uint_le(stage.gateway->buffered, 150000);
+        ck_other_is_served();
+    }
+    ck_assert_int_ge(limit_times(LIMIT_BUFFERED), 1);
+    for (int i = 0; i < 4; i++)
+        peer_close(clients[i]);
+    stage_until(&stage, stage.gateway->n_exchanges == 0);
+    ck_assert_uint_eq(stage.gateway->buffered, 0);
+    stage_close(&stage);
+}
+END_TEST
+
+START_TEST(headers_count_as_held)
+{
+    static char value[900];
+    stage_open(&stage, 0);
+    stage.gateway->limits.source_buffered = 4000;
+    struct peer *client = stage_client(&stage);
+    struct call *calls[4];
+    char extra[sizeof(value) + 16];
+    memset(value, 'a', sizeof(value) - 1);
+    snprintf(extra, sizeof(extra), "x-a: %s\n", value);
+    for (int i = 0; i < 4; i++) { /* of which nothing more comes */
+        calls[i] = peer_call(client, CHECK, extra);
+        stage_for(&stage, 20000);
+    }
+    ck_assert_str_eq(call_reason(calls[3]), "GATEWAY_FULL");
+    ck_assert(!calls[0]->closed);
+    ck_other_is_served();
+    peer_close(client);
+    stage_until(&stage, stage.gateway->n_exchanges == 0);
+    ck_assert_uint_eq(stage.gateway->buffered, 0);
+    stage_close(&stage);
+}
+END_TEST
+
 /* --- how long at all --- */
 
 START_TEST(a_connection_may_have_an_age)
@@ -404,4 +500,5 @@ SUITE("limits", 60, one_address_gets_so_many_connections, all_together_get_so_ma
       who_begins_no_call_is_not_waited_for, headers_that_do_not_end_are_not_waited_for,
       a_message_that_does_not_end_is_not_waited_for, a_body_over_http_1_1_that_does_not_end_is_not_waited_for,
       who_does_not_take_a_reply_loses_it, who_takes_it_slowly_gets_it, who_watches_in_silence_is_left_alone,
-      who_does_not_read_at_all_is_cut_off, a_connection_may_have_an_age, what_else_ends_a_connection_is_counted)
+      who_does_not_read_at_all_is_cut_off, one_address_has_so_many_calls_under_way, one_address_holds_so_many_bytes,
+      headers_count_as_held, a_connection_may_have_an_age, what_else_ends_a_connection_is_counted)
