@@ -142,7 +142,7 @@ static void start_gateway(struct proxy *proxy)
                            in_dir("gateway.crt"),
                            "--tls-key",
                            in_dir("gateway.key"),
-                           "--jwt-key",
+                           "--jwt-keys",
                            in_dir("token.pub"),
                            "--connections-per-source",
                            "60000",

@@ -3,6 +3,7 @@
 #include "gateway/auth.h"
 
 #include "gateway/jwt.h"
+#include "gateway/keyring.h"
 #include "mesh/base/metrics.h"
 
 #include <errno.h>
@@ -10,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define KEYS_MAX 16
 
 struct known {
     uint64_t hash[2];
@@ -22,14 +21,12 @@ struct known {
 
 struct auth {
     struct auth_options options;
-    struct jwt_key keys[KEYS_MAX];
-    size_t n_keys;
+    struct keyring *keyring;
     uint64_t secret[2];
     struct principal guest;
     struct known **buckets;
     size_t n_buckets; /* a power of two */
     struct known *newest, *oldest;
-    uint32_t generation; /* raised whenever keys are read */
     struct auth_counts counts;
     struct metric *hits, *verified, *refused;
 };
@@ -186,13 +183,15 @@ static void refused(struct auth *auth)
 static int verify(struct auth *auth, const char *token, size_t len, const uint64_t hash[2], int64_t now_s,
                   struct principal **ret_principal, struct refusal *ret_refusal)
 {
-    const struct jwt_rules rules = { auth->keys, auth->n_keys, auth->options.issuer, auth->options.audience };
+    const struct jwt_rules rules = { keyring_keys(auth->keyring), auth->options.issuer, auth->options.audience };
     struct caller caller;
     int64_t expires_s;
     int r = jwt_verify(&rules, token, len, now_s, &caller, &expires_s, ret_refusal);
+    if (r == -ENOKEY)
+        keyring_want(auth->keyring);
     if (r < 0) {
         refused(auth);
-        return r;
+        return -EACCES;
     }
     struct principal *principal = malloc(sizeof(*principal));
     if (!principal) {
@@ -200,7 +199,7 @@ static int verify(struct auth *auth, const char *token, size_t len, const uint64
         return -EACCES;
     }
     principal_init(principal, &caller, expires_s);
-    principal->generation = auth->generation;
+    principal->generation = keyring_generation(auth->keyring);
     remember(auth, hash, principal);
     auth->counts.verified++;
     metric_add(auth->verified, 1);
@@ -210,7 +209,7 @@ static int verify(struct auth *auth, const char *token, size_t len, const uint64
 
 bool auth_still_good(const struct auth *auth, const struct principal *principal, int64_t now_s)
 {
-    return principal->generation == auth->generation && principal->expires_s >= now_s - AUTH_SKEW_S;
+    return principal->generation == keyring_generation(auth->keyring) && principal->expires_s >= now_s - AUTH_SKEW_S;
 }
 
 int auth_check(struct auth *auth, const char *authorization, size_t len, int64_t now_s,
@@ -251,23 +250,14 @@ struct auth_counts auth_counts(const struct auth *auth)
 
 /* --- life --- */
 
-static void forget_keys(struct auth *auth)
-{
-    while (auth->n_keys)
-        EVP_PKEY_free(auth->keys[--auth->n_keys].key);
-}
-
 int auth_reload(struct auth *auth)
 {
-    struct jwt_key keys[KEYS_MAX];
-    int n = jwt_keys_load(auth->options.keys, keys, KEYS_MAX);
-    if (n < 0)
-        return n;
-    forget_keys(auth);
-    memcpy(auth->keys, keys, (size_t)n * sizeof(keys[0]));
-    auth->n_keys = (size_t)n;
-    auth->generation++;
-    return 0;
+    return keyring_reload(auth->keyring);
+}
+
+bool auth_ready(const struct auth *auth)
+{
+    return keyring_keys(auth->keyring);
 }
 
 static struct metric *count(const char *result)
@@ -277,8 +267,9 @@ static struct metric *count(const char *result)
     return metric_make(METRIC_COUNTER, "gateway_tokens_total", "Tokens by what became of them.", labels);
 }
 
-struct auth *auth_create(const struct auth_options *options)
+struct auth *auth_create(struct port *port, const struct auth_options *options)
 {
+    const struct keyring_options keys = { options->keys, options->algorithms, options->refetch_us };
     struct auth *auth = calloc(1, sizeof(*auth));
     if (!auth)
         return NULL;
@@ -289,7 +280,8 @@ struct auth *auth_create(const struct auth_options *options)
     auth->hits = count("hit");
     auth->verified = count("verified");
     auth->refused = count("refused");
-    if (RAND_bytes((uint8_t *)auth->secret, sizeof(auth->secret)) == 1 && grow(auth) && auth_reload(auth) == 0)
+    if (RAND_bytes((uint8_t *)auth->secret, sizeof(auth->secret)) == 1 && grow(auth) &&
+        (auth->keyring = keyring_create(port, &keys)))
         return auth;
     auth_destroy(auth);
     return NULL;
@@ -301,7 +293,7 @@ void auth_destroy(struct auth *auth)
         return;
     while (auth->oldest)
         forget(auth, auth->oldest);
-    forget_keys(auth);
+    keyring_destroy(auth->keyring);
     free(auth->buckets);
     free(auth);
 }

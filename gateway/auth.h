@@ -1,9 +1,10 @@
-/* Who a client is: verifies JWTs signed with ES256 (RFC 7519, RFC 7518 section 3.4) and remembers those it has
- * verified, because a verification costs fifty times a proxied call. Loop lane.
+/* Who a client is: verifies JWTs (gateway/jwt.h) and remembers those it has verified, because a verification costs
+ * fifty times a proxied call. Loop lane.
  *
- * The algorithm is ES256 and nothing else; exp is required; nbf, iss and aud are checked; clocks may differ by 30 s.
- * sub is at most 127 visible ASCII characters. roles is an array of customer, csr, warehouse, erp, operator,
- * admin: SERVICE is proven by a certificate and GUEST by having no token. */
+ * A token is signed with ES256, RS256 or EdDSA, whichever its key is for. exp is required; nbf, iss and aud are
+ * checked; clocks may differ by 30 s. There is one issuer, because keys belong to one. sub is at most 127 visible ASCII
+ * characters. roles is an array of customer, csr, warehouse, erp, operator, admin: SERVICE is proven by a certificate
+ * and GUEST by having no token. */
 #pragma once
 
 #include "mesh/rpc/rpc.h"
@@ -13,10 +14,12 @@
 struct auth;
 
 struct auth_options {
-    const char *keys;     /* PEM file with one public key or more */
-    const char *issuer;   /* iss must be it */
-    const char *audience; /* aud must be it or contain it */
-    size_t remember;      /* verified tokens at most; 0: 16384 */
+    const char *keys;       /* a file of public keys or a URL: gateway/keyring.h */
+    const char *issuer;     /* iss must be it */
+    const char *audience;   /* aud must be or contain it; with commas, one of them */
+    size_t remember;        /* verified tokens at most; 0: 16384 */
+    const char *algorithms; /* that are allowed, with commas; NULL: all */
+    int64_t refetch_us;     /* of a URL; 0: five minutes */
 };
 
 /* A verified caller; immutable, counted. */
@@ -34,12 +37,16 @@ struct refusal {
     const char *reason, *message; /* constants */
 };
 
-/* NULL after one clear line. */
-struct auth *auth_create(const struct auth_options *options);
+struct port;
+
+/* NULL after one clear line. port is for fetching keys; NULL: they are in a file. */
+struct auth *auth_create(struct port *port, const struct auth_options *options);
 void auth_destroy(struct auth *auth);
-/* The keys from another or a changed file; every token is verified anew.
+/* The keys are read again, or fetched; if they are others, every token is verified anew.
  * 0, or -EINVAL after one clear line and nothing changed. */
 int auth_reload(struct auth *auth);
+/* Whether there are keys, which a URL may not have given yet: until then whoever has a token is refused. */
+bool auth_ready(const struct auth *auth);
 /* authorization is the header's value, NULL without one: then the caller is a GUEST. 0 with a reference, or -EACCES
  * with the refusal. now_s is the wall clock. */
 int auth_check(struct auth *auth, const char *authorization, size_t len, int64_t now_s,

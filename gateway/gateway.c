@@ -110,7 +110,7 @@ static int open_parts(struct gateway *gateway)
     gateway->sources = sources_create();
     if (!gateway->sources)
         return -ENOMEM;
-    gateway->auth = auth_create(&gateway->options.auth);
+    gateway->auth = auth_create(gateway->port, &gateway->options.auth);
     if (!gateway->auth)
         return -EINVAL;
     gateway->routes = routes_create(schema_builtin(), &forward_server, own);
@@ -203,7 +203,7 @@ int gateway_tls_port(const struct gateway *gateway)
 
 bool gateway_serving(const struct gateway *gateway)
 {
-    return !gateway->draining && balance_all_well(gateway->balance);
+    return !gateway->draining && auth_ready(gateway->auth) && balance_all_well(gateway->balance);
 }
 
 /* --- drain --- */

@@ -88,7 +88,7 @@ int gateway_create(struct port *port, uv_loop_t *loop, const struct gateway_opti
 /* Ports that it listens on; 0: none. */
 int gateway_port(const struct gateway *gateway);
 int gateway_tls_port(const struct gateway *gateway);
-/* Every process behind is well, and it does not drain. */
+/* Every process behind is well, there are keys for tokens, and it does not drain. */
 bool gateway_serving(const struct gateway *gateway);
 /* Keys and certificates from their files, for tokens and connections to come. What cannot be used stays as it was.
  * Also happens by itself within seconds of a change of the files. */

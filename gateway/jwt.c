@@ -1,21 +1,28 @@
 /* Verifies compact JWS tokens: header, signature, then claims, in this order, so that nothing unsigned is believed. */
 #include "gateway/jwt.h"
 
-#include "mesh/base/say.h"
-
 #include <errno.h>
 #include <jansson.h>
-#include <openssl/core_names.h>
-#include <openssl/ec.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
 #include <string.h>
 
-#define TOKEN_MAX 4096
-#define PART_MAX  3072
+#define TOKEN_MAX 8192
+#define PART_MAX  6144
+#define LATEST_S  INT64_C(253402300799) /* the end of the year 9999 */
 
-static const struct refusal malformed = { "TOKEN_MALFORMED", "the token is not a JWT signed with ES256" };
+struct token {
+    const char *text, *claims;
+    size_t header_len, claims_len, signed_len; /* signed: header, dot, claims */
+    uint8_t signature[SIGNATURE_MAX + 2];
+    size_t signature_len;
+    enum jws_algorithm algorithm;
+    const char *kid; /* NULL: none */
+};
+
+static const struct refusal malformed = { "TOKEN_MALFORMED",
+                                          "the token is not a JWT signed with ES256, RS256 or EdDSA" };
 static const struct refusal forged = { "TOKEN_SIGNATURE", "the token's signature is not by a key we know" };
+static const struct refusal unknown_key = { "TOKEN_KEY_UNKNOWN",
+                                            "the token is signed with a key that is not known yet" };
 static const struct refusal expired = { "TOKEN_EXPIRED", "the token has expired or is not valid yet" };
 static const struct refusal foreign = { "TOKEN_FOREIGN", "the token's issuer or audience is another one" };
 static const struct refusal unfit = { "TOKEN_MALFORMED", "the token's sub, exp or roles are missing or not allowed" };
@@ -26,102 +33,11 @@ static int refuse(const struct refusal *why, struct refusal *ret_refusal)
     return -EACCES;
 }
 
-/* --- keys --- */
-
-static int key_check(EVP_PKEY *key)
-{
-    char group[32];
-    return EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof(group), NULL) == 1 &&
-                   strcmp(group, "prime256v1") == 0
-               ? 0
-               : -EINVAL;
-}
-
-static void base64url(const uint8_t *data, size_t len, char *ret_text)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    uint32_t held = 0;
-    int bits = 0;
-    for (size_t i = 0; i < len; i++) {
-        held = held << 8 | data[i];
-        for (bits += 8; bits >= 6; bits -= 6)
-            *ret_text++ = digits[held >> (bits - 6) & 63];
-    }
-    if (bits > 0)
-        *ret_text++ = digits[held << (6 - bits) & 63];
-    *ret_text = 0;
-}
-
-static void key_id(EVP_PKEY *key, char *ret_kid)
-{
-    uint8_t *der = NULL, digest[32];
-    int len = i2d_PUBKEY(key, &der);
-    EVP_Digest(der, len > 0 ? (size_t)len : 0, digest, NULL, EVP_sha256(), NULL);
-    OPENSSL_free(der);
-    base64url(digest, sizeof(digest), ret_kid);
-}
-
-int jwt_keys_load(const char *path, struct jwt_key *ret_keys, size_t max)
-{
-    BIO *file = BIO_new_file(path, "r");
-    size_t n = 0;
-    const char *why = file ? "no public key in it" : "it cannot be read";
-    for (EVP_PKEY *key; file && n < max && (key = PEM_read_bio_PUBKEY(file, NULL, NULL, NULL)); n++) {
-        ret_keys[n].key = key;
-        key_id(key, ret_keys[n].kid);
-        if (key_check(key) == 0)
-            continue;
-        why = "a key is not on the curve P-256";
-        for (n++; n; n--)
-            EVP_PKEY_free(ret_keys[n - 1].key);
-        break;
-    }
-    BIO_free(file);
-    ERR_clear_error();
-    if (n)
-        return (int)n;
-    say(SAY_ERROR, NULL, "the keys for tokens cannot be used", SAY_T("file", path), SAY_T("reason", why));
-    return -EINVAL;
-}
-
-/* --- encoding --- */
-
-static int digit(uint8_t c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
-/* base64url without padding; the unused bits must be zero. The length, or -EINVAL. */
-static ssize_t unbase64url(const char *text, size_t len, uint8_t *ret_data, size_t room)
-{
-    if (len % 4 == 1 || len / 4 * 3 + 2 > room)
-        return -EINVAL;
-    uint32_t held = 0;
-    int bits = 0;
-    ssize_t n = 0;
-    for (size_t i = 0; i < len; i++) {
-        int d = digit((uint8_t)text[i]);
-        if (d < 0)
-            return -EINVAL;
-        held = held << 6 | (uint32_t)d;
-        bits += 6;
-        if (bits >= 8)
-            ret_data[n++] = (uint8_t)(held >> (bits -= 8));
-    }
-    return held & ((1u << bits) - 1) ? -EINVAL : n;
-}
-
 /* The bytes as a JSON object without a name twice; NULL if they are not. */
 static json_t *decode_json(const char *text, size_t len)
 {
     char buffer[PART_MAX + 4];
-    ssize_t n = unbase64url(text, len, (uint8_t *)buffer, sizeof(buffer));
+    ssize_t n = jws_unbase64url(text, len, (uint8_t *)buffer, sizeof(buffer));
     if (n < 0)
         return NULL;
     json_t *json = json_loadb(buffer, (size_t)n, JSON_REJECT_DUPLICATES, NULL);
@@ -133,48 +49,26 @@ static json_t *decode_json(const char *text, size_t len)
 
 /* --- signature --- */
 
-/* r and s, 32 bytes each, as the ASN.1 that OpenSSL verifies. */
-static int to_der(const uint8_t raw[64], uint8_t *ret_der)
+/* A key without a kid can be the one of any token; a token without one can be signed with any key. */
+static bool may_have_signed(const struct jws_key *key, const char *kid)
 {
-    ECDSA_SIG *sig = ECDSA_SIG_new();
-    BIGNUM *r = BN_bin2bn(raw, 32, NULL), *s = BN_bin2bn(raw + 32, 32, NULL);
-    if (!sig || !r || !s || ECDSA_SIG_set0(sig, r, s) != 1) {
-        BN_free(r);
-        BN_free(s);
-        ECDSA_SIG_free(sig);
-        return -ENOMEM;
-    }
-    int len = i2d_ECDSA_SIG(sig, &ret_der);
-    ECDSA_SIG_free(sig);
-    return len;
+    return !kid || !key->kid[0] || strcmp(key->kid, kid) == 0;
 }
 
-static bool signed_by(EVP_PKEY *key, const uint8_t digest[32], const uint8_t *der, size_t len)
+static int check_signature(const struct jwt_rules *rules, const struct token *token, struct refusal *ret_refusal)
 {
-    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(key, NULL);
-    bool ok = context && EVP_PKEY_verify_init(context) == 1 && EVP_PKEY_verify(context, der, len, digest, 32) == 1;
-    EVP_PKEY_CTX_free(context);
-    ERR_clear_error();
-    return ok;
-}
-
-static bool signature_good(const struct jwt_rules *rules, const char *kid, const char *text, size_t text_len,
-                           const uint8_t raw[64])
-{
-    uint8_t digest[32], der[80];
-    int len = to_der(raw, der);
-    if (len <= 0 || EVP_Digest(text, text_len, digest, NULL, EVP_sha256(), NULL) != 1)
-        return false;
-    bool named = false;
-    for (size_t i = 0; kid && i < rules->n_keys; i++)
-        named |= strcmp(rules->keys[i].kid, kid) == 0;
-    for (size_t i = 0; i < rules->n_keys; i++) {
-        if (named && strcmp(rules->keys[i].kid, kid) != 0)
+    bool known = false;
+    for (size_t i = 0; rules->keys && i < rules->keys->n; i++) {
+        const struct jws_key *key = &rules->keys->keys[i];
+        if (!may_have_signed(key, token->kid))
             continue;
-        if (signed_by(rules->keys[i].key, digest, der, (size_t)len))
-            return true;
+        known = true;
+        if (key->algorithm == token->algorithm &&
+            jws_verify(key, token->text, token->signed_len, token->signature, token->signature_len))
+            return 0;
     }
-    return false;
+    refuse(known ? &forged : &unknown_key, ret_refusal);
+    return known ? -EACCES : -ENOKEY;
 }
 
 /* --- claims --- */
@@ -218,29 +112,50 @@ static int read_caller(json_t *claims, struct caller *ret_caller)
     return 0;
 }
 
-static bool audience_is(json_t *aud, const char *wanted)
+/* Whether the list, with commas, has it. */
+static bool lists(const char *list, const char *one)
 {
-    if (json_is_string(aud))
-        return strcmp(json_string_value(aud), wanted) == 0;
-    for (size_t i = 0; i < json_array_size(aud); i++) {
-        const char *one = json_string_value(json_array_get(aud, i));
-        if (one && strcmp(one, wanted) == 0)
+    size_t len = one ? strlen(one) : 0;
+    for (const char *at = list; len; at++) {
+        size_t n = strcspn(at, ",");
+        if (n == len && memcmp(at, one, n) == 0)
             return true;
+        at += n;
+        if (!*at)
+            break;
     }
     return false;
+}
+
+static bool is_for_us(const json_t *aud, const char *wanted)
+{
+    bool ours = lists(wanted, json_string_value(aud));
+    for (size_t i = 0; i < json_array_size(aud); i++)
+        ours |= lists(wanted, json_string_value(json_array_get(aud, i)));
+    return ours;
+}
+
+/* A NumericDate (RFC 7519, 2) in whole seconds, rounded down. */
+static int read_date(const json_t *date, int64_t *ret_s)
+{
+    double s = json_number_value(date);
+    if (!json_is_number(date) || s < 0)
+        return -EINVAL;
+    *ret_s = s < (double)LATEST_S ? (int64_t)s : LATEST_S;
+    return 0;
 }
 
 static int read_claims(const struct jwt_rules *rules, json_t *claims, int64_t now_s, struct caller *ret_caller,
                        int64_t *ret_expires_s, struct refusal *ret_refusal)
 {
-    json_t *exp = json_object_get(claims, "exp"), *nbf = json_object_get(claims, "nbf");
+    const json_t *nbf = json_object_get(claims, "nbf");
     const char *iss = json_string_value(json_object_get(claims, "iss"));
-    if (!json_is_integer(exp) || json_integer_value(exp) < 0 || (nbf && !json_is_integer(nbf)))
+    int64_t expires_s, begins_s = 0;
+    if (read_date(json_object_get(claims, "exp"), &expires_s) < 0 || (nbf && read_date(nbf, &begins_s) < 0))
         return refuse(&unfit, ret_refusal);
-    if (!iss || strcmp(iss, rules->issuer) != 0 || !audience_is(json_object_get(claims, "aud"), rules->audience))
+    if (!iss || strcmp(iss, rules->issuer) != 0 || !is_for_us(json_object_get(claims, "aud"), rules->audience))
         return refuse(&foreign, ret_refusal);
-    int64_t expires_s = json_integer_value(exp);
-    if (expires_s < now_s - AUTH_SKEW_S || (nbf && json_integer_value(nbf) > now_s + AUTH_SKEW_S))
+    if (expires_s < now_s - AUTH_SKEW_S || begins_s > now_s + AUTH_SKEW_S)
         return refuse(&expired, ret_refusal);
     if (read_caller(claims, ret_caller) < 0)
         return refuse(&unfit, ret_refusal);
@@ -248,35 +163,58 @@ static int read_claims(const struct jwt_rules *rules, json_t *claims, int64_t no
     return 0;
 }
 
-/* The header must say ES256 and nothing critical; kid points into it. */
-static bool header_fits(json_t *header)
+/* --- the whole --- */
+
+/* What kind of token it is, if it says so (RFC 8725, 3.11): a JWT, or one for access (RFC 9068). */
+static bool type_fits(const json_t *typ)
 {
-    const char *alg = json_string_value(json_object_get(header, "alg"));
-    return alg && strcmp(alg, "ES256") == 0 && !json_object_get(header, "crit");
+    const char *text = json_string_value(typ);
+    if (text && strncasecmp(text, "application/", 12) == 0)
+        text += 12;
+    return !typ || (text && (strcasecmp(text, "JWT") == 0 || strcasecmp(text, "at+jwt") == 0));
 }
 
-int jwt_verify(const struct jwt_rules *rules, const char *token, size_t len, int64_t now_s, struct caller *ret_caller,
+/* Everything else that stands in it, such as where a key could be fetched, is not looked at (RFC 8725, 3.10). */
+static bool read_header(json_t *header, struct token *token)
+{
+    const json_t *kid = json_object_get(header, "kid");
+    int algorithm = jws_algorithm(json_string_value(json_object_get(header, "alg")));
+    token->algorithm = (enum jws_algorithm)algorithm;
+    token->kid = json_string_value(kid);
+    return algorithm >= 0 && (!kid || token->kid) && type_fits(json_object_get(header, "typ")) &&
+           !json_object_get(header, "crit") && !json_object_get(header, "cty");
+}
+
+/* The three parts of it; false if they are not there. */
+static bool split(const char *text, size_t len, struct token *token)
+{
+    const char *dot = len <= TOKEN_MAX ? memchr(text, '.', len) : NULL;
+    const char *dot2 = dot ? memchr(dot + 1, '.', len - (size_t)(dot + 1 - text)) : NULL;
+    if (!dot2)
+        return false;
+    *token = (struct token){ .text = text,
+                             .signed_len = (size_t)(dot2 - text),
+                             .header_len = (size_t)(dot - text),
+                             .claims = dot + 1,
+                             .claims_len = (size_t)(dot2 - dot - 1) };
+    ssize_t n = jws_unbase64url(dot2 + 1, len - token->signed_len - 1, token->signature, sizeof(token->signature));
+    token->signature_len = n > 0 ? (size_t)n : 0;
+    return n > 0 && token->header_len <= PART_MAX && token->claims_len <= PART_MAX;
+}
+
+int jwt_verify(const struct jwt_rules *rules, const char *text, size_t len, int64_t now_s, struct caller *ret_caller,
                int64_t *ret_expires_s, struct refusal *ret_refusal)
 {
-    const char *dot = len <= TOKEN_MAX ? memchr(token, '.', len) : NULL;
-    const char *dot2 = dot ? memchr(dot + 1, '.', len - (size_t)(dot + 1 - token)) : NULL;
-    uint8_t raw[80];
-    if (!dot2 || dot - token > PART_MAX || dot2 - dot > PART_MAX)
+    struct token token;
+    if (!split(text, len, &token))
         return refuse(&malformed, ret_refusal);
-    size_t raw_text = len - (size_t)(dot2 + 1 - token);
-    json_t *header = decode_json(token, (size_t)(dot - token));
-    int r = -EACCES;
-    if (!header || !header_fits(header) || unbase64url(dot2 + 1, raw_text, raw, sizeof(raw)) != 64) {
-        json_decref(header);
-        return refuse(&malformed, ret_refusal);
-    }
-    const char *kid = json_string_value(json_object_get(header, "kid"));
-    if (!signature_good(rules, kid, token, (size_t)(dot2 - token), raw)) {
-        json_decref(header);
-        return refuse(&forged, ret_refusal);
-    }
+    json_t *header = decode_json(text, token.header_len);
+    int r = header && read_header(header, &token) ? check_signature(rules, &token, ret_refusal)
+                                                  : refuse(&malformed, ret_refusal);
     json_decref(header);
-    json_t *claims = decode_json(dot + 1, (size_t)(dot2 - dot - 1));
+    if (r < 0)
+        return r;
+    json_t *claims = decode_json(token.claims, token.claims_len);
     r = claims ? read_claims(rules, claims, now_s, ret_caller, ret_expires_s, ret_refusal)
                : refuse(&malformed, ret_refusal);
     json_decref(claims);

@@ -1,5 +1,6 @@
 /* The gateway's process: options, port, signals, drain, exit code. */
 #include "gateway/gateway.h"
+#include "gateway/keyring.h"
 #include "mesh/base/config.h"
 #include "mesh/base/say.h"
 #include "mesh/run/admin.h"
@@ -22,9 +23,12 @@ static struct option options[] = {
     { "tls-ca", OPTION_TEXT, NULL, "PEM file of the mesh's CA; without it the mesh is spoken to in the clear" },
     { "tls-cert", OPTION_TEXT, NULL, "PEM file of the gateway's certificate (spiffe://ordermesh/gateway)" },
     { "tls-key", OPTION_TEXT, NULL, "PEM file of its key" },
-    { "jwt-key", OPTION_TEXT, NULL, "PEM file of the public keys (P-256) that tokens are verified with" },
+    { "jwt-keys", OPTION_TEXT, NULL, "keys for tokens: a file (PEM or JWK Set), or https://… of an issuer's JWK Set" },
+    { "jwt-refetch", OPTION_DURATION, "5m", "keys are fetched from their URL again after it" },
+    { "jwt-algorithms", OPTION_TEXT, "ES256,RS256,EdDSA", "what tokens may be signed with" },
     { "jwt-issuer", OPTION_TEXT, "ordermesh-dev", "the issuer that tokens must have" },
-    { "jwt-audience", OPTION_TEXT, "ordermesh", "the audience that tokens must have" },
+    { "jwt-audience", OPTION_TEXT, "ordermesh",
+      "the audience that tokens must have, or several with commas: one of them" },
     { "token-cache", OPTION_NUMBER, "16384", "verified tokens that are remembered" },
     { "connections", OPTION_NUMBER, "60000", "clients' connections at most" },
     { "connections-per-source", OPTION_NUMBER, "4096", "of these from one address, or one /64 of IPv6" },
@@ -157,7 +161,8 @@ static int serve(struct process *p)
         .mesh_key = text("tls-key"),
         .peers = text("peers"),
         .cors_origins = text("cors-origins"),
-        .auth = { text("jwt-key"), text("jwt-issuer"), text("jwt-audience"), (size_t)number("token-cache") },
+        .auth = { text("jwt-keys"), text("jwt-issuer"), text("jwt-audience"), (size_t)number("token-cache"),
+                  text("jwt-algorithms"), number("jwt-refetch") },
         .limits = { .connections = (size_t)number("connections"),
                     .per_source = (size_t)number("connections-per-source"),
                     .streams = (uint32_t)number("streams"),
@@ -195,8 +200,8 @@ static const char *missing(void)
         return "--listen or --listen-tls is needed";
     if (text("listen-tls") && (!text("cert") || !text("key")))
         return "--listen-tls needs --cert and --key";
-    if (!text("jwt-key"))
-        return "--jwt-key is needed";
+    if (!text("jwt-keys"))
+        return "--jwt-keys is needed";
     return NULL;
 }
 
@@ -224,11 +229,19 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     allow_descriptors();
 
+    char outside[2048], keys[512];
+    if (keyring_outside(text("jwt-keys"), keys, sizeof(keys)) < 0)
+        return EXIT_FAILURE;
+    if ((size_t)snprintf(outside, sizeof(outside), "%s%s%s", text("outside"), *text("outside") && *keys ? "," : "",
+                         keys) >= sizeof(outside)) {
+        fprintf(stderr, "gateway: --outside is too long\n");
+        return EXIT_FAILURE;
+    }
     const struct real_options real = {
         .process = "gateway",
         .peers = text("peers"),
         .tls = { text("tls-ca"), text("tls-cert"), text("tls-key") },
-        .outside = text("outside"),
+        .outside = outside,
     };
     r = real_port_create(&real, &p.real);
     if (r == 0 && real_port_knows(p.real, "traces"))

@@ -3,6 +3,7 @@
 
 #include <check.h>
 #include <dirent.h>
+#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -112,27 +113,81 @@ static size_t base64url(const void *data, size_t len, char *ret_text)
     return n;
 }
 
+/* What a JWT wants in the place of ECDSA's ASN.1: r and s. */
+static size_t to_raw(unsigned char *signature, size_t len)
+{
+    const unsigned char *at = signature;
+    ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &at, (long)len);
+    BN_bn2binpad(ECDSA_SIG_get0_r(sig), signature, 32);
+    BN_bn2binpad(ECDSA_SIG_get0_s(sig), signature + 32, 32);
+    ECDSA_SIG_free(sig);
+    return 64;
+}
+
 char *keys_sign(EVP_PKEY *key, const char *header, const char *claims)
 {
-    char *token = malloc(2 * (strlen(header) + strlen(claims)) + 256);
+    char *token = malloc(2 * (strlen(header) + strlen(claims)) + 2048);
     size_t n = base64url(header, strlen(header), token);
     token[n++] = '.';
     n += base64url(claims, strlen(claims), token + n);
 
-    unsigned char der[128], raw[64];
-    size_t len = sizeof(der);
+    unsigned char signature[1024];
+    size_t len = sizeof(signature);
     EVP_MD_CTX *context = EVP_MD_CTX_new();
-    ck_assert_int_eq(EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key), 1);
-    ck_assert_int_eq(EVP_DigestSign(context, der, &len, (unsigned char *)token, n), 1);
+    const EVP_MD *digest = EVP_PKEY_is_a(key, "ED25519") ? NULL : EVP_sha256();
+    ck_assert_int_eq(EVP_DigestSignInit(context, NULL, digest, NULL, key), 1);
+    ck_assert_int_eq(EVP_DigestSign(context, signature, &len, (unsigned char *)token, n), 1);
     EVP_MD_CTX_free(context);
-    const unsigned char *at = der;
-    ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &at, (long)len);
-    BN_bn2binpad(ECDSA_SIG_get0_r(sig), raw, 32);
-    BN_bn2binpad(ECDSA_SIG_get0_s(sig), raw + 32, 32);
-    ECDSA_SIG_free(sig);
+    if (EVP_PKEY_is_a(key, "EC"))
+        len = to_raw(signature, len);
     token[n++] = '.';
-    base64url(raw, 64, token + n);
+    base64url(signature, len, token + n);
     return token;
+}
+
+/* "name":"number in base64url" */
+static void write_number(FILE *file, EVP_PKEY *key, const char *name, const char *param, size_t len)
+{
+    char text[2048];
+    unsigned char bytes[1024];
+    BIGNUM *number = NULL;
+    ck_assert_int_eq(EVP_PKEY_get_bn_param(key, param, &number), 1);
+    int n = len ? BN_bn2binpad(number, bytes, (int)len) : BN_bn2bin(number, bytes);
+    base64url(bytes, (size_t)n, text);
+    fprintf(file, ",\"%s\":\"%s\"", name, text);
+    BN_free(number);
+}
+
+static void write_key(FILE *file, EVP_PKEY *key)
+{
+    if (EVP_PKEY_is_a(key, "EC")) {
+        fprintf(file, ",\"kty\":\"EC\",\"crv\":\"P-256\"");
+        write_number(file, key, "x", OSSL_PKEY_PARAM_EC_PUB_X, 32);
+        write_number(file, key, "y", OSSL_PKEY_PARAM_EC_PUB_Y, 32);
+    } else if (EVP_PKEY_is_a(key, "RSA")) {
+        fprintf(file, ",\"kty\":\"RSA\"");
+        write_number(file, key, "n", OSSL_PKEY_PARAM_RSA_N, 0);
+        write_number(file, key, "e", OSSL_PKEY_PARAM_RSA_E, 0);
+    } else {
+        unsigned char x[32];
+        char text[64];
+        size_t len = sizeof(x);
+        ck_assert_int_eq(EVP_PKEY_get_raw_public_key(key, x, &len), 1);
+        base64url(x, len, text);
+        fprintf(file, ",\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"%s\"", text);
+    }
+}
+
+char *keys_jwk(EVP_PKEY *key, const char *labels)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *file = open_memstream(&text, &len);
+    fprintf(file, "{%s", labels);
+    write_key(file, key);
+    fprintf(file, "}");
+    fclose(file);
+    return text;
 }
 
 char *keys_bearer(struct keys *keys, const char *subject, const char *roles, int64_t expires_s)

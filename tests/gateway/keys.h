@@ -17,7 +17,9 @@ void keys_drop(struct keys *keys); /* and the directory */
 void keys_certificate(struct keys *keys, const char *name, char ret_cert[128], char ret_key[128]);
 EVP_PKEY *keys_p256(void);
 void keys_write_public(const char *path, EVP_PKEY *const *list, size_t n);
-/* base64url(header).base64url(claims).base64url(signature), on the heap. */
+/* The public key as a JWK, on the heap. labels begin it: "\"kid\":\"a\"". */
+char *keys_jwk(EVP_PKEY *key, const char *labels);
+/* base64url(header).base64url(claims).base64url(signature), on the heap. The key is of P-256, RSA or Ed25519. */
 char *keys_sign(EVP_PKEY *key, const char *header, const char *claims);
 /* "Bearer …" of a good token, on the heap. roles as JSON: "\"customer\"". */
 char *keys_bearer(struct keys *keys, const char *subject, const char *roles, int64_t expires_s);
