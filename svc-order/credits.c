@@ -141,7 +141,7 @@ int get_credit(struct rpc_call *call, struct txn *txn, const void *in, void *out
     const GetCreditRequest *req = in;
     GetCreditResponse *ret = out;
     struct rows rows;
-    Credit **credits;
+    Credit **credits = NULL;
     int r = check_name(call, "credit", req->credit_id, req->channel, req->external_id);
     if (r == 0)
         r = query_one(call, txn, req, &rows);
