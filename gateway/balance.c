@@ -3,6 +3,7 @@
 
 #include "gateway/gateway.h"
 #include "gateway/probe.h"
+#include "gateway/pulse.h"
 #include "mesh/base/metrics.h"
 #include "mesh/base/say.h"
 
@@ -31,6 +32,8 @@ struct endpoint {
     struct upstream *upstream; /* that takes calls, or tries to connect */
     struct probe probe;
     struct alarm alarm; /* to connect, to probe, or that the probe is late */
+    struct pulse pulse;
+    struct alarm parole; /* started while it is put aside */
     int64_t backoff_us;
     uint32_t refs; /* of the list, of connections */
     bool well;
@@ -57,7 +60,7 @@ struct balance {
     struct lookup *lookups;
     void (*changed)(void *arg);
     void *changed_arg;
-    struct metric *connections;
+    struct metric *connections, *aside, *ejections;
     uint32_t chance;
     uint32_t refs; /* of the gateway, of endpoints, of lookups under way */
     bool closing;
@@ -98,11 +101,20 @@ static void set_well(struct endpoint *e, bool well)
     if (e->well == well)
         return;
     e->well = well;
+    if (well)
+        pulse_begin(&e->pulse, wheel_now_us());
     metric_add(balance->connections, well ? 1 : -1);
     say(SAY_INFO, NULL, well ? "a process behind is well" : "a process behind is not well",
         SAY_T("peer", routes_processes()[e->process]), SAY_T("address", e->text));
     if (balance->changed && !balance->closing)
         balance->changed(balance->changed_arg);
+}
+
+static void release_aside(struct endpoint *e)
+{
+    if (e->parole.next)
+        metric_add(e->balance->aside, -1);
+    alarm_stop(&e->parole);
 }
 
 static void connect_later(struct endpoint *e)
@@ -257,6 +269,7 @@ static void drop_unnamed(struct balance *balance, int process)
         struct upstream *upstream = e->upstream;
         *at = e->next;
         balance->n[process]--;
+        release_aside(e);
         alarm_stop(&e->alarm);
         if (upstream)
             upstream_leave(upstream);
@@ -362,6 +375,11 @@ struct balance *balance_create(struct gateway *gateway, const char *peers, SSL_C
     balance->refs = 1;
     balance->connections =
         metric_make(METRIC_GAUGE, "gateway_backends", "Connections to processes behind that are well.", NULL);
+    balance->aside =
+        metric_make(METRIC_GAUGE, "gateway_backends_aside",
+                    "Processes behind that get no calls for a while, as they failed again and again.", NULL);
+    balance->ejections = metric_make(METRIC_COUNTER, "gateway_ejections_total",
+                                     "Times that a process behind was put aside, as it failed again and again.", NULL);
     gateway_random(gateway, &balance->chance, sizeof(balance->chance));
     for (const char *at = peers; *at;) {
         size_t len = strcspn(at, ",");
@@ -390,6 +408,7 @@ static void destroy_endpoints(struct endpoint *e)
         next = e->next;
         struct upstream *upstream = e->upstream;
         set_well(e, false);
+        release_aside(e);
         alarm_stop(&e->alarm);
         if (upstream)
             upstream_close(upstream);
@@ -428,21 +447,66 @@ static uint32_t chance(struct balance *balance)
 
 struct upstream *balance_pick(struct balance *balance, int process, const void *avoid)
 {
-    struct upstream *well[ENDPOINTS_MAX], *avoided = NULL;
+    struct endpoint *well[ENDPOINTS_MAX], *spare = NULL;
     size_t n = 0;
     for (struct endpoint *e = balance->endpoints[process]; e; e = e->next) {
         if (!e->well || !e->upstream || !e->upstream->ready)
             continue;
-        if (e->upstream == avoid)
-            avoided = e->upstream;
+        if (e->upstream == avoid || e->parole.next)
+            spare = spare && e->upstream == avoid ? spare : e;
         else
-            well[n++] = e->upstream;
+            well[n++] = e;
     }
     if (n < 2)
-        return n ? well[0] : avoided;
+        return n ? well[0]->upstream : spare ? spare->upstream : NULL;
     size_t a = chance(balance) % n, b = chance(balance) % (n - 1);
     b += b >= a;
-    return well[a]->in_flight <= well[b]->in_flight ? well[a] : well[b];
+    int64_t now_us = wheel_now_us();
+    double load_a = pulse_load(&well[a]->pulse, well[a]->upstream->in_flight, now_us);
+    double load_b = pulse_load(&well[b]->pulse, well[b]->upstream->in_flight, now_us);
+    return load_a <= load_b ? well[a]->upstream : well[b]->upstream;
+}
+
+/* --- what calls tell of an endpoint --- */
+
+void balance_heard(struct upstream *upstream, int64_t took_us, int64_t usual_us, int64_t now_us)
+{
+    pulse_heard(&((struct endpoint *)upstream->owner_data)->pulse, took_us, usual_us, now_us);
+}
+
+static void paroled(struct alarm *alarm)
+{
+    struct endpoint *e = (struct endpoint *)((char *)alarm - offsetof(struct endpoint, parole));
+    metric_add(e->balance->aside, -1);
+    pulse_begin(&e->pulse, wheel_now_us());
+}
+
+/* One more of the process may be put aside: there is another one for each. */
+static bool may_lack(const struct endpoint *e)
+{
+    size_t well = 0, aside = 1;
+    for (const struct endpoint *other = e->balance->endpoints[e->process]; other; other = other->next) {
+        well += other->well;
+        aside += other->parole.next != NULL;
+    }
+    return 2 * aside <= well;
+}
+
+void balance_judge(struct upstream *upstream, bool failed, int64_t now_us)
+{
+    struct endpoint *e = upstream->owner_data;
+    if (e->parole.next || !e->named || e->balance->closing)
+        return;
+    if (failed && !may_lack(e))
+        return;
+    int64_t aside_us = pulse_judge(&e->pulse, failed, now_us);
+    if (aside_us == 0)
+        return;
+    metric_add(e->balance->ejections, 1);
+    metric_add(e->balance->aside, 1);
+    alarm_start(wheel_of(e), &e->parole, aside_us, paroled);
+    say(SAY_WARN, NULL, "a process behind fails again and again, and gets no calls for a while",
+        SAY_T("peer", routes_processes()[e->process]), SAY_T("address", e->text), SAY_N("ms", aside_us / 1000));
 }
 
 size_t balance_count(const struct balance *balance, int process)

@@ -14,9 +14,15 @@ struct balance *balance_create(struct gateway *gateway, const char *peers, SSL_C
 void balance_destroy(struct balance *balance);
 /* For connections to come. */
 void balance_context(struct balance *balance, SSL_CTX *context);
-/* The less loaded of two healthy connections to the process, chosen by chance, and not the one to be avoided unless
- * there is no other; NULL: there is none. */
+/* Of two healthy connections to the process, chosen by chance, the one on which one more call would have to wait less,
+ * by what is under way, and what replies took lately. Not the one to be avoided, and none that was put aside, unless
+ * there is no other. NULL: there is none. */
 struct upstream *balance_pick(struct balance *balance, int process, const void *avoid);
+/* A reply took so long, which is usually usual_us. */
+void balance_heard(struct upstream *upstream, int64_t took_us, int64_t usual_us, int64_t now_us);
+/* A call has ended; failed: as if the endpoint were broken. One that fails again and again is put aside for a while,
+ * but never more than half of those of its process. */
+void balance_judge(struct upstream *upstream, bool failed, int64_t now_us);
 /* Whether the process has a healthy connection. */
 bool balance_well(const struct balance *balance, int process);
 /* How many healthy connections it has. */

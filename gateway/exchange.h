@@ -41,7 +41,7 @@ struct exchange {
     nghttp2_rcbuf *path, *authorization, *timeout, *traceparent, *target; /* NULL: not sent */
     nghttp2_rcbuf *verb, *content; /* :method and content-type; NULL: POST, and gRPC's, or not sent */
     struct alarm deadline, repeat;
-    int64_t repeat_us;
+    int64_t repeat_us, sent_us;
     const void *avoid;             /* the connection that the last attempt was on; only compared */
     int64_t begun_us, deadline_us; /* deadline 0: none */
     int64_t ends_us;               /* the deadline, or when the token of a stream expires; 0: neither */
@@ -59,6 +59,7 @@ struct exchange {
     bool releasing;
     uint8_t attempts; /* to find a process */
     uint8_t repeats;  /* of a call that a process had begun */
+    bool answered;    /* a reply has begun to this attempt */
     bool repeating;   /* what came of the reply does not count: it is sent again after repeat_us */
     bool reply_coded; /* the process behind said grpc-status: */
     uint8_t reply_code;

@@ -3,6 +3,7 @@
  * harm, its connection was lost or what answered was no handler, and there is a budget for it. */
 #include "gateway/forward.h"
 
+#include "gateway/pulse.h"
 #include "mesh/port.h"
 
 #include <errno.h>
@@ -50,7 +51,7 @@ static size_t request_fields(struct exchange *x, nghttp2_nv *ret_nva)
     ret_nva[n++] = H2_VALUE("x-mesh-caller", x->principal->text, x->principal->text_len);
     ret_nva[n++] = H2_VALUE("traceparent", x->trace_text, TRACE_TEXT - 1);
     if (x->deadline_us) {
-        size_t len = timeout_text(exchange_left_us(x), x->timeout_text);
+        size_t len = timeout_text(x->deadline_us - x->sent_us, x->timeout_text);
         ret_nva[n++] = H2_VALUE("grpc-timeout", x->timeout_text, len);
     }
     static const nghttp2_nv previous[] = { H2_FIELD("grpc-previous-rpc-attempts", "1"),
@@ -86,6 +87,7 @@ static void no_backend(struct exchange *x)
 static void pass_on(struct exchange *x)
 {
     nghttp2_nv nva[NAMES_MAX + FIELDS_MAX];
+    x->sent_us = wheel_now_us();
     size_t n = request_fields(x, nva);
     while (x->attempts++ < ATTEMPTS) {
         struct upstream *upstream = balance_pick(x->gateway->balance, x->process, x->avoid);
@@ -122,9 +124,22 @@ static void taken(struct exchange *x, size_t n)
     upcall_consumed(&x->call, n);
 }
 
+/* A reply came, or nobody waits for it any longer; late: it would have taken longer still. */
+static void heard(struct exchange *x, bool late)
+{
+    struct route *route = x->route;
+    int64_t now_us = wheel_now_us(), took_us = now_us - x->sent_us;
+    if (late && took_us <= route->usual_us)
+        return;
+    median_move(&route->usual_us, took_us);
+    balance_heard(x->call.upstream, took_us, route->usual_us, now_us);
+}
+
 static void abandon(struct exchange *x)
 {
     alarm_stop(&x->repeat);
+    if (x->call.upstream && !x->answered)
+        heard(x, true);
     upcall_cancel(&x->call, NGHTTP2_CANCEL);
 }
 
@@ -181,7 +196,7 @@ static void send_again(struct exchange *x)
     x->again = (uint32_t)(x->request_bytes - x->unconsumed);
     pipe_rewind(&x->call.request);
     fields_finish(&x->head);
-    x->reply_coded = x->repeating = false;
+    x->reply_coded = x->repeating = x->answered = false;
     pass_on(x);
 }
 
@@ -215,11 +230,12 @@ static bool repeat_in(struct exchange *x, int64_t wait_us)
     return true;
 }
 
-static nghttp2_vec head_field(const struct exchange *x, const char *name)
+static nghttp2_vec end_field(const struct exchange *x, const char *name)
 {
-    for (size_t i = 0; i < x->head.n; i++)
-        if (is(nghttp2_rcbuf_get_buf(x->head.list[i].name), name, strlen(name)))
-            return nghttp2_rcbuf_get_buf(x->head.list[i].value);
+    const struct fields *end = x->state == REPLY_NONE ? &x->head : &x->trailers;
+    for (size_t i = 0; i < end->n; i++)
+        if (is(nghttp2_rcbuf_get_buf(end->list[i].name), name, strlen(name)))
+            return nghttp2_rcbuf_get_buf(end->list[i].value);
     return (nghttp2_vec){ 0 };
 }
 
@@ -227,12 +243,20 @@ static nghttp2_vec head_field(const struct exchange *x, const char *name)
  * client; without them it was the server around it, which did not come to the handler. */
 static bool repeat_unavailable(struct exchange *x)
 {
-    nghttp2_vec pushback = head_field(x, "grpc-retry-pushback-ms");
+    nghttp2_vec pushback = end_field(x, "grpc-retry-pushback-ms");
     if (pushback.len) {
         int64_t wait_us = retry_pushback_us((const char *)pushback.base, pushback.len);
         return wait_us >= 0 && repeat_in(x, wait_us);
     }
-    return head_field(x, "grpc-status-details-bin").len == 0 && repeat_in(x, -1);
+    return end_field(x, "grpc-status-details-bin").len == 0 && repeat_in(x, -1);
+}
+
+/* What a process says that is broken, whatever it was asked. */
+static bool is_failure(const struct exchange *x)
+{
+    int code = x->reply_code;
+    return code == RPC_INTERNAL || code == RPC_UNKNOWN || code == RPC_DATA_LOSS ||
+           (code == RPC_UNAVAILABLE && end_field(x, "grpc-status-details-bin").len == 0);
 }
 
 static void on_head(struct upcall *call, bool end)
@@ -240,6 +264,11 @@ static void on_head(struct upcall *call, bool end)
     struct exchange *x = exchange_of(call);
     if (!x->server)
         return;
+    if (!x->answered)
+        heard(x, false);
+    x->answered = true;
+    if (end)
+        balance_judge(call->upstream, is_failure(x), x->sent_us);
     if (x->fields_many || (x->state == REPLY_NONE && (!head_is_good(x) || (end && !x->reply_coded))))
         return broken(x);
     if (x->state == REPLY_HEADED) {

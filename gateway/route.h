@@ -29,6 +29,7 @@ struct route {
     int process;                                   /* index into processes, or one of the above */
     struct metric *codes[RPC_UNAUTHENTICATED + 1]; /* made when first counted */
     struct metric *time;
+    int64_t usual_us; /* the median of what its replies take; 0: none came yet */
 };
 
 struct routes;
