@@ -69,29 +69,15 @@ static int refuse(struct answer *ret_answer, enum rpc_code code, const char *rea
     return -EINVAL;
 }
 
-static int begin_with(struct exchange *x, const char *encoding_name, struct answer *ret_answer)
+static int begin_get(struct exchange *x, struct answer *ret_answer);
+
+static int begin(struct exchange *x, struct answer *ret_answer)
 {
-    nghttp2_vec version = dialect_header(x, "connect-protocol-version"), encoding = dialect_header(x, encoding_name);
+    nghttp2_vec version = dialect_header(x, "connect-protocol-version");
     x->translation->timeout_us = read_timeout(dialect_header(x, "connect-timeout-ms"));
     if (version.len && !is(version, "1"))
         return refuse(ret_answer, RPC_INVALID_ARGUMENT, "VERSION_UNSUPPORTED", "the version of Connect must be 1");
-    if (encoding.len && !is(encoding, "identity"))
-        return refuse(ret_answer, RPC_UNIMPLEMENTED, "COMPRESSION_UNSUPPORTED",
-                      "the encodings that are supported are: identity");
-    return 0;
-}
-
-static int begin_get(struct exchange *x, struct answer *ret_answer);
-
-static int begin_unary(struct exchange *x, struct answer *ret_answer)
-{
-    int r = begin_with(x, "content-encoding", ret_answer);
-    return r < 0 || x->post ? r : begin_get(x, ret_answer);
-}
-
-static int begin_stream(struct exchange *x, struct answer *ret_answer)
-{
-    return begin_with(x, "connect-content-encoding", ret_answer);
+    return x->post ? 0 : begin_get(x, ret_answer);
 }
 
 /* --- the end --- */
@@ -171,8 +157,7 @@ static bool end_unary(struct exchange *x, const struct ending *ending)
         content = "application/json";
     }
     size_t n = metadata_fields(x, ending, more);
-    dialect_head(x, codes[row_of(ending->status.code)].http, content, more, n, true);
-    return dialect_say(x, body.data, body.len);
+    return dialect_answer(x, codes[row_of(ending->status.code)].http, content, more, n, body, ending->arena);
 }
 
 static json_t *metadata_of(const struct ending *ending)
@@ -209,25 +194,18 @@ static bool end_stream(struct exchange *x, const struct ending *ending)
     return dialect_say_frame(x, END_OF_STREAM, (struct bytes){ (const uint8_t *)text, len });
 }
 
-const struct dialect connect_proto = {
-    .content = "application/proto", .bare = true, .calls = CALLS_UNARY, .begin = begin_unary, .end = end_unary
-};
-const struct dialect connect_json = { .content = "application/json",
-                                      .bare = true,
-                                      .calls = CALLS_UNARY,
-                                      .begin = begin_unary,
-                                      .decode = json_decode,
-                                      .encode = json_encode,
-                                      .end = end_unary };
-const struct dialect connect_streams_proto = {
-    .content = "application/connect+proto", .calls = CALLS_STREAMS, .begin = begin_stream, .end = end_stream
-};
-const struct dialect connect_streams_json = { .content = "application/connect+json",
-                                              .calls = CALLS_STREAMS,
-                                              .begin = begin_stream,
-                                              .decode = json_decode,
-                                              .encode = json_encode,
-                                              .end = end_stream };
+#define UNARY \
+    .bare = true, .calls = CALLS_UNARY, .encoding = "content-encoding", .accept = "accept-encoding", .begin = begin, \
+    .end = end_unary
+#define STREAMS \
+    .calls = CALLS_STREAMS, .encoding = "connect-content-encoding", .accept = "connect-accept-encoding", \
+    .begin = begin, .end = end_stream
+#define IN_JSON .decode = json_decode, .encode = json_encode
+
+const struct dialect connect_proto = { .content = "application/proto", UNARY };
+const struct dialect connect_json = { .content = "application/json", UNARY, IN_JSON };
+const struct dialect connect_streams_proto = { .content = "application/connect+proto", STREAMS };
+const struct dialect connect_streams_json = { .content = "application/connect+json", STREAMS, IN_JSON };
 
 /* --- GET --- */
 
@@ -276,9 +254,8 @@ static int begin_get(struct exchange *x, struct answer *ret_answer)
     nghttp2_vec message = { 0 }, flag;
     if (parameter(x, "connect", &flag) && !is(flag, "v1"))
         return refuse(ret_answer, RPC_INVALID_ARGUMENT, "VERSION_UNSUPPORTED", "connect must be v1");
-    if (parameter(x, "compression", &flag) && !is(flag, "identity"))
-        return refuse(ret_answer, RPC_UNIMPLEMENTED, "COMPRESSION_UNSUPPORTED",
-                      "the encodings that are supported are: identity");
+    if (!dialect_inflates(x, parameter(x, "compression", &flag) ? flag : message, ret_answer))
+        return -EINVAL;
     if (!parameter(x, "message", &message))
         return refuse(ret_answer, RPC_INVALID_ARGUMENT, "MESSAGE_MISSING", "the query has no message");
     char *text = malloc(message.len + 1);

@@ -5,6 +5,7 @@
 #include "gateway/cors.h"
 #include "gateway/edge.h"
 #include "gateway/grpc_web.h"
+#include "gateway/gzip.h"
 
 #include <errno.h>
 #include <strings.h>
@@ -93,6 +94,47 @@ static bool is_for_us(nghttp2_vec name)
     return false;
 }
 
+bool dialect_inflates(struct exchange *x, nghttp2_vec encoding, struct answer *ret_answer)
+{
+    x->translation->inflates = names(encoding, "gzip");
+    if (encoding.len == 0 || x->translation->inflates || names(encoding, "identity"))
+        return true;
+    *ret_answer = (struct answer){ RPC_UNIMPLEMENTED, "COMPRESSION_UNSUPPORTED",
+                                   "the encodings that are supported are: gzip, identity", 0 };
+    return false;
+}
+
+/* Whether gzip is in the list, and not with a quality of 0 (RFC 9110, section 12.5.3). */
+static bool takes_gzip(nghttp2_vec accepted)
+{
+    const char *at = (const char *)accepted.base, *end = at + accepted.len;
+    while (at < end) {
+        const char *comma = memchr(at, ',', (size_t)(end - at)), *to = comma ? comma : end;
+        while (at < to && *at == ' ')
+            at++;
+        size_t len = 0;
+        while (at + len < to && at[len] != ';' && at[len] != ' ')
+            len++;
+        const char *q = memmem(at, (size_t)(to - at), "q=0", 3);
+        if (len == 4 && strncasecmp(at, "gzip", 4) == 0)
+            return !q || strspn(q + 3, ".0") < (size_t)(to - q - 3);
+        at = to + 1;
+    }
+    return false;
+}
+
+static bool read_encodings(struct exchange *x, struct answer *ret_answer)
+{
+    struct translation *t = x->translation;
+    if (!t->dialect->encoding)
+        return true;
+    nghttp2_vec accepted = dialect_header(x, t->dialect->accept);
+    if (!dialect_inflates(x, dialect_header(x, t->dialect->encoding), ret_answer))
+        return false;
+    t->deflates = accepted.base ? takes_gzip(accepted) : t->inflates;
+    return true;
+}
+
 static void keep_what_goes_on(struct fields *fields)
 {
     uint16_t n = 0;
@@ -138,7 +180,7 @@ bool translation_begin(struct exchange *x)
     t->dialect = x->path ? choose(x) : NULL;
     if (!t->dialect)
         return refuse(x);
-    if (t->dialect->begin(x, &answer) < 0) {
+    if (!read_encodings(x, &answer) || t->dialect->begin(x, &answer) < 0) {
         exchange_fail(x, &answer);
         return false;
     }
@@ -201,4 +243,18 @@ void dialect_head(struct exchange *x, const char *status, const char *content, c
         exchange_http_head(x, nva, at);
     else
         exchange_http_only(x, nva, at);
+}
+
+bool dialect_answer(struct exchange *x, const char *status, const char *content, const nghttp2_nv *more, size_t n,
+                    struct bytes body, struct arena *arena)
+{
+    nghttp2_nv all[DIALECT_FIELDS];
+    bool worth = x->translation->deflates && body.len >= DEFLATE_MIN && body.len <= DEFLATE_MAX;
+    if (n > DIALECT_FIELDS - 1)
+        n = DIALECT_FIELDS - 1;
+    memcpy(all, more, n * sizeof(*all));
+    if (worth && gzip_deflate(body, arena, &body) == 0)
+        all[n++] = dialect_field("content-encoding", "gzip");
+    dialect_head(x, status, content, all, n, true);
+    return dialect_say(x, body.data, body.len);
 }

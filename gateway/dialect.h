@@ -7,6 +7,7 @@
  *                      requests                          replies
  *   framed, packed     gRPC's frames as they are         the same, and the end as one more frame
  *   framed, decode     frames of the client's messages   frames of its messages, and the end as one more
+ *   framed, gzip       frames that may be compressed     frames that may be, and the end as one more
  *   bare               the body is one message           status, message or error
  *
  * Memory is bounded as it is without: the client's window is opened while the server has little to take, the server's
@@ -17,6 +18,8 @@
 #include "gateway/base64.h"
 #include "gateway/exchange.h"
 
+#define DEFLATE_MIN       1024               /* bytes of a message that are worth it */
+#define DEFLATE_MAX       (1024 * 1024)      /* the loop waits for it */
 #define REPLY_MESSAGE_MAX (4 * 1024 * 1024)  /* that is turned as a whole; gRPC's own default for clients */
 #define TURNED_MAX        (64 * 1024 * 1024) /* memory for turning one message */
 
@@ -30,9 +33,10 @@ struct ending {
 };
 
 struct dialect {
-    const char *content;                                  /* type of replies that are no errors */
-    bool bare;                                            /* the body is one message, without a frame */
-    bool text;                                            /* frames are in base64 */
+    const char *content;           /* type of replies that are no errors */
+    bool bare;                     /* the body is one message, without a frame */
+    bool text;                     /* frames are in base64 */
+    const char *encoding, *accept; /* headers that say whether messages are gzip, and may be; NULL: they are not */
     enum { CALLS_ANY, CALLS_UNARY, CALLS_STREAMS } calls; /* methods that may be called by it: other ones are 415 */
     /* What the headers say of the body and the deadline: fills timeout_us in. 0, or -EINVAL with the answer. */
     int (*begin)(struct exchange *x, struct answer *ret_answer);
@@ -54,6 +58,8 @@ struct translation {
     struct pipe in;     /* of the request, not a message yet; bare: behind room for a frame's prefix */
     struct pipe back;   /* of the reply, not a message yet; bare: all of it */
     struct base64 base64;
+    bool inflates;     /* messages of the request may be, of a bare one are, gzip */
+    bool deflates;     /* those of the reply may be */
     size_t counted;    /* of in and back as buffered */
     uint32_t withheld; /* of the body: the client's window is not opened for them */
     uint32_t owed;     /* of the reply: the server's window is not opened for them */
@@ -97,6 +103,11 @@ nghttp2_nv dialect_field(const char *name, const char *value);
  * pages may read it (cors.c). All is copied. A body follows, or it is the whole answer. */
 void dialect_head(struct exchange *x, const char *status, const char *content, const nghttp2_nv *more, size_t n,
                   bool body);
+/* Headers with the whole body, as gzip if the client takes that and it is worth it. False: there is no room. */
+bool dialect_answer(struct exchange *x, const char *status, const char *content, const nghttp2_nv *more, size_t n,
+                    struct bytes body, struct arena *arena);
+/* Sets inflates by what an encoding is called; false with the answer: by an unknown one. */
+bool dialect_inflates(struct exchange *x, nghttp2_vec encoding, struct answer *ret_answer);
 /* Bytes of a bare request that do not stand in its body; false: no room. */
 bool dialect_ask(struct exchange *x, const void *data, size_t n);
 /* Bytes of the body, in the dialect's base64 if it has that; false: there is no room. */

@@ -3,12 +3,18 @@
 
 #include "gateway/access.h"
 
+#include <errno.h>
+
 #define TRAILERS 0x80
 
 static int begin(struct exchange *x, struct answer *ret_answer)
 {
+    nghttp2_vec encoding = dialect_header(x, "content-encoding");
     x->translation->timeout_us = access_grpc_timeout(x);
-    return 0;
+    if (encoding.len == 0 || (encoding.len == 8 && memcmp(encoding.base, "identity", 8) == 0))
+        return 0;
+    *ret_answer = (struct answer){ RPC_UNIMPLEMENTED, "COMPRESSION_UNSUPPORTED", "the body must not be compressed", 0 };
+    return -EOPNOTSUPP;
 }
 
 static bool is_trailer(const nghttp2_nv *field)

@@ -2,12 +2,14 @@
 #include "gateway/dialect.h"
 
 #include "gateway/edge.h"
+#include "gateway/gzip.h"
 
 #include <errno.h>
 
 #define REQUEST_HELD (32 * 1024) /* bytes that the server has not taken, before the client's window stays closed */
 #define DECODE_SLACK 1024        /* of a message that is longer in the client's words than packed: so much and */
 #define DECODE_TIMES 8           /* so many times */
+#define COMPRESSED   1           /* of a frame's flags */
 #define TEXT_PIECE   3072        /* bytes that are put into base64 at once: whole groups */
 
 static const struct answer full = { RPC_RESOURCE_EXHAUSTED, "GATEWAY_FULL", "the gateway holds too much already",
@@ -16,6 +18,7 @@ static const struct answer too_large = { RPC_RESOURCE_EXHAUSTED, "REQUEST_TOO_LA
                                          "the message is larger than this method takes", 0 };
 static const struct answer compressed = { RPC_UNIMPLEMENTED, "COMPRESSION_UNSUPPORTED",
                                           "messages must not be compressed", 0 };
+static const struct answer not_gzip = { RPC_INVALID_ARGUMENT, "COMPRESSION_MALFORMED", "the message is not gzip", 0 };
 static const struct answer cut_off = { RPC_INVALID_ARGUMENT, "MESSAGE_MALFORMED", "the last message is cut off", 0 };
 static const struct answer not_base64 = { RPC_INVALID_ARGUMENT, "MESSAGE_MALFORMED", "the body is not base64", 0 };
 static const struct answer broken = { RPC_INTERNAL, "BACKEND_BROKEN", "the process behind did not speak gRPC", 0 };
@@ -84,20 +87,30 @@ void translation_discard(struct exchange *x)
     count(x);
 }
 
-/* A message of the client's goes on as a frame of gRPC's. */
-static bool decode_message(struct exchange *x, struct bytes message)
+/* What it is when it is not compressed; false: the answer says why not. */
+static bool inflate_message(struct exchange *x, struct bytes *message, struct arena *arena, struct answer *ret_answer)
 {
+    int r = gzip_inflate(*message, request_limit(x), arena, message);
+    *ret_answer = r == -EMSGSIZE ? too_large : r == -EINVAL ? not_gzip : full;
+    return r == 0;
+}
+
+/* A message of the client's goes on as a frame of gRPC's. */
+static bool turn_message(struct exchange *x, struct bytes message, bool gzip)
+{
+    const struct dialect *dialect = x->translation->dialect;
     struct arena arena;
-    struct bytes packed;
     struct answer answer;
     arena_init(&arena, TURNED_MAX);
-    bool good = x->translation->dialect->decode(x, message, &arena, &packed, &answer) == 0;
-    uint8_t *frame = good ? arena_alloc(&arena, PREFIX + packed.len) : NULL;
+    bool good = !gzip || inflate_message(x, &message, &arena, &answer);
+    if (good && dialect->decode)
+        good = dialect->decode(x, message, &arena, &message, &answer) == 0;
+    uint8_t *frame = good ? arena_alloc(&arena, PREFIX + message.len) : NULL;
     if (frame) {
-        write_prefix(frame, 0, packed.len);
-        if (packed.len)
-            memcpy(frame + PREFIX, packed.data, packed.len);
-        exchange_request(x, frame, PREFIX + packed.len);
+        write_prefix(frame, 0, message.len);
+        if (message.len)
+            memcpy(frame + PREFIX, message.data, message.len);
+        exchange_request(x, frame, PREFIX + message.len);
     } else {
         exchange_fail(x, good ? &full : &answer);
     }
@@ -112,13 +125,13 @@ static bool take_frames(struct exchange *x)
     while (pipe_held(in) >= PREFIX) {
         const uint8_t *p = pipe_peek(in);
         uint32_t len = frame_length(p);
-        if (p[0] != 0)
+        if (p[0] & ~(x->translation->inflates ? COMPRESSED : 0))
             return fail(x, &compressed);
         if (len > request_limit(x))
             return fail(x, &too_large);
         if (pipe_held(in) < PREFIX + len)
             break;
-        if (!decode_message(x, (struct bytes){ p + PREFIX, len }))
+        if (!turn_message(x, (struct bytes){ p + PREFIX, len }, p[0] && len))
             return false;
         pipe_take(in, PREFIX + len);
     }
@@ -138,7 +151,7 @@ static bool take(struct exchange *x, const uint8_t *data, size_t n)
 {
     struct translation *t = x->translation;
     const struct dialect *dialect = t->dialect;
-    if (!dialect->bare && !dialect->decode) {
+    if (!dialect->bare && !dialect->decode && !t->inflates) {
         exchange_request(x, data, n);
         return x->state < REPLY_ENDED;
     }
@@ -184,8 +197,8 @@ static void take_body(struct exchange *x)
         return;
     const uint8_t *p = pipe_peek(&t->in);
     size_t len = pipe_held(&t->in) - PREFIX;
-    if (t->dialect->decode) {
-        decode_message(x, (struct bytes){ p + PREFIX, len });
+    if (t->dialect->decode || (t->inflates && len)) {
+        turn_message(x, (struct bytes){ p + PREFIX, len }, t->inflates && len);
     } else {
         write_prefix(t->in.data + t->in.at, 0, len);
         exchange_request(x, p, PREFIX + len);
@@ -249,11 +262,13 @@ bool dialect_say_frame(struct exchange *x, uint8_t flags, struct bytes payload)
 void translation_head(struct exchange *x, const nghttp2_nv *nva, size_t n)
 {
     const struct dialect *dialect = x->translation->dialect;
-    nghttp2_nv more[FIELDS_MAX];
+    nghttp2_nv more[FIELDS_MAX + 1];
     size_t n_more = 0;
     for (size_t i = 0; i < n && !dialect->bare; i++)
         if (dialect_is_metadata(&nva[i]))
             more[n_more++] = nva[i];
+    if (x->translation->deflates)
+        more[n_more++] = dialect_field(dialect->encoding, "gzip");
     if (!dialect->bare)
         dialect_head(x, "200", dialect->content, more, n_more, true);
 }
@@ -294,13 +309,21 @@ static bool pass_frames(struct exchange *x, const uint8_t *data, size_t n)
 
 static bool encode_message(struct exchange *x, struct bytes message)
 {
+    const struct translation *t = x->translation;
     struct arena arena;
-    struct bytes encoded;
     arena_init(&arena, TURNED_MAX);
-    bool good = x->translation->dialect->encode(x, message, &arena, &encoded) == 0;
-    bool said = good && dialect_say_frame(x, 0, encoded);
+    bool good = !t->dialect->encode || t->dialect->encode(x, message, &arena, &message) == 0;
+    bool worth = good && t->deflates && message.len >= DEFLATE_MIN && message.len <= DEFLATE_MAX;
+    bool gzip = worth && gzip_deflate(message, &arena, &message) == 0;
+    bool said = good && dialect_say_frame(x, gzip ? COMPRESSED : 0, message);
     arena_finish(&arena);
     return said || fail(x, good ? &full : &broken);
+}
+
+/* Whether frames need not be looked into. */
+static bool passes(const struct translation *t)
+{
+    return !t->dialect->bare && !t->dialect->encode && !t->deflates;
 }
 
 static bool encode_frames(struct exchange *x)
@@ -337,8 +360,7 @@ static bool collect(struct exchange *x, const uint8_t *data, size_t n)
 bool translation_reply(struct exchange *x, const void *data, size_t n)
 {
     struct translation *t = x->translation;
-    bool pass = !t->dialect->bare && !t->dialect->encode;
-    if (!(pass ? pass_frames(x, data, n) : collect(x, data, n)))
+    if (!(passes(t) ? pass_frames(x, data, n) : collect(x, data, n)))
         return false;
     t->owed += (uint32_t)n;
     if (pipe_held(&x->reply) == 0 && x->server) {
@@ -353,7 +375,7 @@ bool translation_message(struct exchange *x, struct bytes message)
 {
     struct translation *t = x->translation;
     uint8_t prefix[PREFIX];
-    if (!t->dialect->bare && t->dialect->encode)
+    if (!t->dialect->bare && !passes(t))
         return encode_message(x, message);
     if (!t->dialect->bare)
         return dialect_say_frame(x, 0, message) || fail(x, &full);
