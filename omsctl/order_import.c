@@ -169,11 +169,11 @@ static int send_invoices(struct import *import)
                                      .arg = import };
     for (size_t i = 0; i < retail->n_sent; i++)
         sending.lines += retail->invoices[retail->sent[i]].n;
-    int exit = catalogue_position(import->ctl, &sending.after);
-    if (exit == CTL_OK && import->import_id[0]) {
-        exit = order_stage_await(import->ctl, sending.after);
-        sending.after = NULL;
-    }
+    Mesh__V1__Position *catalogue = NULL;
+    int exit = catalogue_position(import->ctl, &catalogue);
+    if (exit == CTL_OK)
+        exit = order_stage_await(import->ctl, catalogue);
+    sending.catalogue = catalogue;
     return exit == CTL_OK ? order_send(&sending) : exit;
 }
 

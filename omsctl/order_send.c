@@ -33,21 +33,28 @@ struct sending {
 
 /* --- chunks --- */
 
-static void make_id(struct bytes packed, char id[2 * ID_BYTES + sizeof("import-")])
+static void make_id(struct bytes packed, const Mesh__V1__Position *catalogue, char id[2 * ID_BYTES + sizeof("import-")])
 {
     uint8_t digest[EVP_MAX_MD_SIZE];
-    if (EVP_Digest(packed.data, packed.len, digest, NULL, EVP_sha256(), NULL) != 1)
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    if (!md || !EVP_DigestInit_ex(md, EVP_sha256(), NULL) || !EVP_DigestUpdate(md, packed.data, packed.len))
         abort();
+    if (catalogue) {
+        EVP_DigestUpdate(md, catalogue->incarnation, strlen(catalogue->incarnation));
+        EVP_DigestUpdate(md, &catalogue->seq, sizeof(catalogue->seq));
+    }
+    EVP_DigestFinal_ex(md, digest, NULL);
+    EVP_MD_CTX_free(md);
     size_t n = (size_t)sprintf(id, "import-");
     for (size_t i = 0; i < ID_BYTES; i++)
         n += (size_t)sprintf(id + n, "%02x", digest[i]);
 }
 
 /* The id is that of the request without it. */
-static void pack(struct arena *arena, ImportOrdersRequest *request, struct chunk *chunk)
+static void pack(const struct sending *s, struct arena *arena, ImportOrdersRequest *request, struct chunk *chunk)
 {
     char id[2 * ID_BYTES + sizeof("import-")];
-    make_id(arena_pack(arena, &request->base), id);
+    make_id(arena_pack(arena, &request->base), s->what->import_id[0] ? NULL : s->what->catalogue, id);
     request->request_id = id;
     chunk->len = protobuf_c_message_get_packed_size(&request->base);
     chunk->packed = malloc(chunk->len);
@@ -75,9 +82,8 @@ static void make_chunk(struct sending *s)
     }
     request.orders = list;
     request.n_orders = n;
-    request.min_position = s->what->after;
     request.import_id = (char *)s->what->import_id;
-    pack(&arena, &request, chunk);
+    pack(s, &arena, &request, chunk);
     chunk->n = n;
     s->made += n;
     arena_finish(&arena);

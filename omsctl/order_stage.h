@@ -5,7 +5,7 @@
 #include "omsctl/cli.h"
 
 /* Returns when what is in the catalogue up to the position is known to those who price orders, so that chunks need not
- * say it: a chunk that is sent again, also by another run, must be the same to the byte. An exit code. */
+ * say it: the position means nothing any more once svc-inventory is put back from a backup. An exit code. */
 int order_stage_await(struct ctl *ctl, Mesh__V1__Position *catalogue);
 /* Returns when all of it has begun, showing how far it is; an exit code. It may be activated already. It is refused,
  * and stays as it is, unless it has so many entries. */
