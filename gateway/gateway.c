@@ -136,10 +136,11 @@ void gateway_reload(struct gateway *gateway)
     say(SAY_INFO, NULL, "keys and certificates were read again");
 }
 
+/* Also changes once in the life of a TLS ticket, so that their keys are new. */
 static uint64_t file_marks(const struct gateway_options *o)
 {
     const char *paths[] = { o->auth.keys, o->cert, o->key, o->mesh_ca, o->mesh_cert, o->mesh_key };
-    uint64_t marks = 0;
+    uint64_t marks = (uint64_t)(wheel_now_us() / (TLS_TICKET_S * INT64_C(1000000)));
     struct stat st;
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
         if (paths[i] && stat(paths[i], &st) == 0)

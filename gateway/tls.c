@@ -2,6 +2,7 @@
 #include "gateway/tls.h"
 
 #include "mesh/base/say.h"
+#include "mesh/rpc/spiffe.h"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -36,6 +37,7 @@ static SSL_CTX *context_of(const SSL_METHOD *method, const struct tls_files *fil
     if (!context)
         return refuse(NULL, "");
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20"); /* of 1.2; 1.3 has no others */
     SSL_CTX_set_mode(context,
                      SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
@@ -56,6 +58,7 @@ SSL_CTX *tls_server(const struct tls_files *files)
     if (!context)
         return NULL;
     SSL_CTX_set_alpn_select_cb(context, select_protocol, NULL);
+    SSL_CTX_set_timeout(context, TLS_TICKET_S);
     return context;
 }
 
@@ -69,11 +72,24 @@ SSL_CTX *tls_client(const struct tls_files *files)
     return context;
 }
 
+/* The chain and the name in DNS are good; the certificate itself must be the process's, too. */
+static int check_process(int good, X509_STORE_CTX *store)
+{
+    if (!good || X509_STORE_CTX_get_error_depth(store) > 0)
+        return good;
+    const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    if (spiffe_is(X509_STORE_CTX_get_current_cert(store), SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)))
+        return 1;
+    X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+    return 0;
+}
+
 SSL *tls_to(SSL_CTX *context, const char *process)
 {
     SSL *ssl = SSL_new(context);
     if (!ssl)
         return NULL;
+    SSL_set_verify(ssl, SSL_VERIFY_PEER, check_process);
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_WILDCARDS);
     if (SSL_set1_host(ssl, process) == 1 && SSL_set_tlsext_host_name(ssl, process) == 1)
         return ssl;

@@ -3,16 +3,20 @@
 
 #include <openssl/ssl.h>
 
+/* How long a client may go on with a session it had. The key that its ticket is under belongs to the context, so that
+ * contexts are made anew as often. */
+#define TLS_TICKET_S 3600
+
 struct tls_files {
     const char *ca, *cert, *key; /* PEM; ca only where the peer has to prove itself */
 };
 
-/* TLS 1.2 or later. A server prefers ALPN "h2", and accepts "http/1.1" and a client that names nothing; a client offers
- * "h2" only. NULL after one clear line. */
+/* TLS 1.2 with ECDHE and AEAD, or 1.3. A server prefers ALPN "h2", and accepts "http/1.1" and a client that names
+ * nothing; a client offers "h2" only. NULL after one clear line. */
 SSL_CTX *tls_server(const struct tls_files *files);
 SSL_CTX *tls_client(const struct tls_files *files);
-/* A connection to a process, whose certificate must be signed by the CA and carry its name as DNS SAN. NULL: no memory.
- */
+/* A connection to a process, whose certificate must be signed by the CA, carry its name as DNS SAN, and be
+ * spiffe://ordermesh/PROCESS (mesh/rpc/spiffe.h). NULL: no memory. */
 SSL *tls_to(SSL_CTX *context, const char *process);
 /* Whether the handshake agreed on h2. */
 int tls_is_h2(SSL *ssl);

@@ -2,6 +2,7 @@
 #include "mesh/rpc/core.h"
 
 #include "mesh/base/say.h"
+#include "mesh/rpc/spiffe.h"
 
 #include <errno.h>
 #include <grpc/slice.h>
@@ -14,7 +15,6 @@
 #include <sys/stat.h>
 
 #define PEM_MAX (256 << 10)
-#define SPIFFE  "spiffe://ordermesh/"
 
 struct pems {
     char *ca, *cert, *key;
@@ -112,6 +112,16 @@ uint64_t rpc_tls_version(const struct rpc_tls *tls)
     return version;
 }
 
+/* The name in DNS was checked before. */
+static int check_process(const char *process, const char *pem, void *arg)
+{
+    X509 *certificate = parse_certificate(pem);
+    bool good = certificate && spiffe_is(certificate, process);
+    X509_free(certificate);
+    ERR_clear_error();
+    return good ? 0 : -1;
+}
+
 grpc_channel_credentials *rpc_tls_channel(const struct rpc_core *core)
 {
     if (!core->tls.ca)
@@ -121,8 +131,11 @@ grpc_channel_credentials *rpc_tls_channel(const struct rpc_core *core)
     if (pems_read(&core->tls, &pems) < 0)
         return NULL;
     grpc_ssl_pem_key_cert_pair pair = { pems.key, pems.cert };
+    /* Who has no certificate itself is no process of the mesh, but a client at its door, whose certificate is the
+     * world's. */
+    const grpc_ssl_verify_peer_options mesh = { .verify_peer_callback = check_process };
     grpc_channel_credentials *credentials =
-        grpc_ssl_credentials_create_ex(pems.ca, pems.cert ? &pair : NULL, NULL, NULL);
+        grpc_ssl_credentials_create_ex(pems.ca, pems.cert ? &pair : NULL, pems.cert ? &mesh : NULL, NULL);
     pems_free(&pems);
     return credentials;
 }
@@ -175,8 +188,8 @@ static bool peer_process(grpc_call *call, char *ret_process, size_t size)
     grpc_auth_property_iterator it = grpc_auth_context_find_properties_by_name(context, GRPC_PEER_URI_PROPERTY_NAME);
     const grpc_auth_property *uri;
     while (!found && (uri = grpc_auth_property_iterator_next(&it))) {
-        const size_t prefix = sizeof(SPIFFE) - 1;
-        if (uri->value_length <= prefix || memcmp(uri->value, SPIFFE, prefix) != 0 ||
+        const size_t prefix = sizeof(SPIFFE_PREFIX) - 1;
+        if (uri->value_length <= prefix || memcmp(uri->value, SPIFFE_PREFIX, prefix) != 0 ||
             uri->value_length - prefix >= size)
             continue;
         memcpy(ret_process, uri->value + prefix, uri->value_length - prefix);

@@ -205,5 +205,66 @@ START_TEST(a_renewed_certificate_is_shown_to_those_who_come_later)
 }
 END_TEST
 
+/* --- sessions --- */
+
+static SSL_SESSION *session_of(SSL *ssl)
+{
+    ck_assert_int_gt(first_bytes(ssl), 0);
+    return SSL_get1_session(ssl);
+}
+
+/* Goes on with the session, or with none; whether the gateway did. */
+static bool resumes(SSL_SESSION **session, int version)
+{
+    SSL *ssl = connect_offering("\x02h2");
+    SSL_set_max_proto_version(ssl, version);
+    if (*session)
+        SSL_set_session(ssl, *session);
+    SSL_SESSION *fresh = session_of(ssl);
+    bool reused = SSL_session_reused(ssl);
+    SSL_SESSION_free(*session);
+    *session = fresh;
+    SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); /* else the session were no good any more */
+    drop(ssl);
+    return reused;
+}
+
+START_TEST(a_client_goes_on_with_its_session_until_the_keys_of_tickets_change)
+{
+    static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+    stage_open(&stage, STAGE_TLS);
+    SSL_CTX_set_session_cache_mode(stage.client_context, SSL_SESS_CACHE_CLIENT);
+    for (int i = 0; i < 2; i++) {
+        SSL_SESSION *session = NULL;
+        ck_assert(!resumes(&session, versions[i]));
+        ck_assert(resumes(&session, versions[i]));
+        gateway_reload(stage.gateway);
+        ck_assert(!resumes(&session, versions[i]));
+        ck_assert(resumes(&session, versions[i]));
+        SSL_SESSION_free(session);
+    }
+    stage_close(&stage);
+}
+END_TEST
+
+START_TEST(old_versions_and_ciphers_are_refused)
+{
+    stage_open(&stage, STAGE_TLS);
+    SSL_CTX_set_security_level(stage.client_context, 0);
+    SSL_CTX_set_min_proto_version(stage.client_context, TLS1_VERSION);
+    SSL *ssl = connect_offering("\x02h2");
+    SSL_set_max_proto_version(ssl, TLS1_1_VERSION);
+    ck_assert_int_le(first_bytes(ssl), 0);
+    drop(ssl);
+    ssl = connect_offering("\x02h2");
+    SSL_set_max_proto_version(ssl, TLS1_2_VERSION);
+    SSL_set_cipher_list(ssl, "ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA");
+    ck_assert_int_le(first_bytes(ssl), 0);
+    drop(ssl);
+    stage_close(&stage);
+}
+END_TEST
+
 SUITE("listener", 60, without_tls_only_loopback_is_listened_on, what_is_spoken_is_agreed_on_in_the_handshake,
-      a_renewed_certificate_is_shown_to_those_who_come_later)
+      a_renewed_certificate_is_shown_to_those_who_come_later,
+      a_client_goes_on_with_its_session_until_the_keys_of_tickets_change, old_versions_and_ciphers_are_refused)

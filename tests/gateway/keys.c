@@ -88,6 +88,11 @@ void keys_certificate(struct keys *keys, const char *name, char ret_cert[128], c
 {
     char san[256];
     snprintf(san, sizeof(san), "DNS:%s,URI:spiffe://ordermesh/%s", name, name);
+    keys_certificate_for(keys, name, san, ret_cert, ret_key);
+}
+
+void keys_certificate_for(struct keys *keys, const char *name, const char *san, char ret_cert[128], char ret_key[128])
+{
     snprintf(ret_cert, 128, "%s/%s.pem", keys->dir, name);
     snprintf(ret_key, 128, "%s/%s-key.pem", keys->dir, name);
     EVP_PKEY *key = keys_p256();

@@ -15,6 +15,8 @@ void keys_make(struct keys *keys);
 void keys_drop(struct keys *keys); /* and the directory */
 /* Writes NAME.pem and NAME-key.pem: DNS SAN name and URI SAN spiffe://ordermesh/NAME, signed by the CA. */
 void keys_certificate(struct keys *keys, const char *name, char ret_cert[128], char ret_key[128]);
+/* With other names: "DNS:a,URI:b". */
+void keys_certificate_for(struct keys *keys, const char *name, const char *san, char ret_cert[128], char ret_key[128]);
 EVP_PKEY *keys_p256(void);
 void keys_write_public(const char *path, EVP_PKEY *const *list, size_t n);
 /* The public key as a JWK, on the heap. labels begin it: "\"kid\":\"a\"". */

@@ -88,14 +88,19 @@ static void read_pair(const char *dir, const char *name, X509 **ret_cert, EVP_PK
 
 void certs_issue(const char *dir, const char *authority, const char *process)
 {
+    char names[256];
+    snprintf(names, sizeof(names), "DNS:%s,URI:spiffe://ordermesh/%s", process, process);
+    certs_issue_for(dir, authority, process, names);
+}
+
+void certs_issue_for(const char *dir, const char *authority, const char *process, const char *names)
+{
     X509 *ca;
     EVP_PKEY *ca_key, *key = EVP_EC_gen("P-256");
-    char names[256];
 
     read_pair(dir, authority, &ca, &ca_key);
     X509 *cert = fresh(process, key);
     X509_set_issuer_name(cert, X509_get_subject_name(ca));
-    snprintf(names, sizeof(names), "DNS:%s,URI:spiffe://ordermesh/%s", process, process);
     extend(cert, ca, NID_subject_alt_name, names);
     must(X509_sign(cert, ca_key, EVP_sha256()));
     write_pair(dir, process, cert, key);

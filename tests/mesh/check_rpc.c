@@ -243,6 +243,27 @@ START_TEST(a_peer_that_is_not_who_was_called_is_left)
 }
 END_TEST
 
+/* Its certificate is good for the host, but it is another process. */
+START_TEST(a_peer_with_the_name_of_another_process_is_left)
+{
+    struct pair pair;
+    struct said said;
+    Oms__Catalog__V1__GetProductRequest request = OMS__CATALOG__V1__GET_PRODUCT_REQUEST__INIT;
+
+    make_certificates();
+    certs_issue_for(dir, "ca", "svc-server", "DNS:svc-server,URI:spiffe://ordermesh/svc-other");
+    node_start(&pair.server, &(struct node_options){ .name = "svc-server", .dir = dir });
+    pair.peers = node_peers("svc-server", rpc_server_port(pair.server.server));
+    node_start(&pair.client,
+               &(struct node_options){ .name = "svc-other", .dir = dir, .peers = pair.peers, .silent = true });
+    ask(&pair.client, "svc-server", GET, &request.base, NULL, &said);
+    ck_assert_int_eq(said.code, RPC_UNAVAILABLE);
+    said_free(&said);
+    pair_stop(&pair);
+    forget_certificates();
+}
+END_TEST
+
 START_TEST(renewed_certificates_are_used_without_a_restart)
 {
     struct pair pair;
@@ -966,10 +987,11 @@ END_TEST
 SUITE("rpc", 60, nobody_is_a_service_in_the_clear, a_process_with_a_certificate_is_a_service,
       a_forged_caller_without_certificate_is_unauthenticated, a_process_that_claims_to_be_another_is_still_itself,
       the_gateway_speaks_for_others, a_certificate_of_another_authority_is_not_listened_to,
-      a_peer_that_is_not_who_was_called_is_left, renewed_certificates_are_used_without_a_restart,
-      a_half_renewed_pair_is_not_taken, what_nobody_serves_is_unimplemented, a_message_beyond_every_limit_is_refused,
-      details_of_an_error_travel, a_deadline_ends_a_call_that_waits, a_stream_brings_every_message_in_order,
-      a_stream_without_messages_ends_well, a_held_stream_waits_until_it_is_resumed, each_resume_brings_one_message,
+      a_peer_that_is_not_who_was_called_is_left, a_peer_with_the_name_of_another_process_is_left,
+      renewed_certificates_are_used_without_a_restart, a_half_renewed_pair_is_not_taken,
+      what_nobody_serves_is_unimplemented, a_message_beyond_every_limit_is_refused, details_of_an_error_travel,
+      a_deadline_ends_a_call_that_waits, a_stream_brings_every_message_in_order, a_stream_without_messages_ends_well,
+      a_held_stream_waits_until_it_is_resumed, each_resume_brings_one_message,
       a_cancel_of_the_client_ends_the_stream_at_the_server, a_held_stream_can_be_cancelled,
       a_clients_stream_is_acknowledged_chunk_by_chunk, a_clients_stream_ends_with_the_first_chunk_that_cannot_be_taken,
       a_cancel_of_the_client_ends_its_stream_at_the_server, many_calls_at_once_are_all_answered,
