@@ -101,4 +101,4 @@ class Web {
   }
 }
 
-module.exports = { Web }
+module.exports = { descriptors, ROOT, Web }
