@@ -18,11 +18,13 @@
 #define PROBE_SICK_US  (50 * 1000)       /* and of one that is not */
 #define PROBE_LATE_US  (2 * 1000 * 1000) /* without an answer the connection is given up */
 #define LOOKUP_US      (10 * 1000 * 1000)
+#define LOOKUP_SOON_US (1000 * 1000) /* between two lookups when connections are lost */
 
 struct endpoint {
     struct balance *balance;
     struct endpoint *next;
     int process;
+    const struct lookup *lookup; /* that named it; NULL: it was given as an address */
     union {
         struct sockaddr any;
         struct sockaddr_in v4;
@@ -48,6 +50,7 @@ struct lookup {
     char host[256], port[8];
     uv_getaddrinfo_t request;
     struct alarm alarm;
+    int64_t looked_us; /* up, the last time */
     bool running;
 };
 
@@ -164,9 +167,23 @@ static void on_up(struct upstream *upstream)
     probe_now(&e->alarm);
 }
 
+static void look_up(struct alarm *alarm);
+
+/* Whoever was lost may have moved. */
+static void look_up_soon(struct balance *balance, int process)
+{
+    for (struct lookup *l = balance->lookups; l; l = l->next) {
+        int64_t wait_us = l->looked_us + LOOKUP_SOON_US - wheel_now_us();
+        if (l->process == process && !l->running)
+            alarm_start(&balance->gateway->reactor.wheel, &l->alarm, wait_us > 0 ? wait_us : 0, look_up);
+    }
+}
+
 /* The endpoint gets another connection. */
 static void part(struct endpoint *e)
 {
+    if (!e->balance->closing)
+        look_up_soon(e->balance, e->process);
     e->upstream = NULL;
     alarm_stop(&e->alarm);
     set_well(e, false);
@@ -225,7 +242,8 @@ static bool same_address(const struct sockaddr *a, const struct sockaddr *b)
     return a6->sin6_port == b6->sin6_port && memcmp(&a6->sin6_addr, &b6->sin6_addr, 16) == 0;
 }
 
-static void add_endpoint(struct balance *balance, int process, const struct addrinfo *address)
+static void add_endpoint(struct balance *balance, int process, const struct lookup *lookup,
+                         const struct addrinfo *address)
 {
     if (address->ai_addrlen > sizeof(((struct endpoint *)0)->address))
         return;
@@ -244,6 +262,7 @@ static void add_endpoint(struct balance *balance, int process, const struct addr
     memcpy(&e->address, address->ai_addr, address->ai_addrlen);
     e->balance = balance;
     e->process = process;
+    e->lookup = lookup;
     e->backoff_us = BACKOFF_US;
     e->named = true;
     e->refs = 1;
@@ -255,8 +274,6 @@ static void add_endpoint(struct balance *balance, int process, const struct addr
 }
 
 /* --- lookups --- */
-
-static void look_up(struct alarm *alarm);
 
 /* Endpoints that the name no longer stands for finish their calls and go. */
 static void drop_unnamed(struct balance *balance, int process)
@@ -284,9 +301,9 @@ static void looked_up(uv_getaddrinfo_t *request, int status, struct addrinfo *li
     lookup->running = false;
     if (!balance->closing && status == 0 && list) {
         for (struct endpoint *e = balance->endpoints[lookup->process]; e; e = e->next)
-            e->named = false;
+            e->named = e->lookup != lookup;
         for (const struct addrinfo *a = list; a; a = a->ai_next)
-            add_endpoint(balance, lookup->process, a);
+            add_endpoint(balance, lookup->process, lookup, a);
         drop_unnamed(balance, lookup->process);
     }
     uv_freeaddrinfo(list);
@@ -304,6 +321,7 @@ static void look_up(struct alarm *alarm)
     struct lookup *lookup = (struct lookup *)((char *)alarm - offsetof(struct lookup, alarm));
     const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
     lookup->request.data = lookup;
+    lookup->looked_us = wheel_now_us();
     lookup->running = uv_getaddrinfo(lookup->balance->gateway->reactor.loop, &lookup->request, looked_up, lookup->host,
                                      lookup->port, &hints) == 0;
     if (lookup->running)
@@ -328,7 +346,7 @@ static int add_address(struct balance *balance, int process, const char *text, s
     struct addrinfo *list;
     const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV };
     if (getaddrinfo(host, port, &hints, &list) == 0) {
-        add_endpoint(balance, process, list);
+        add_endpoint(balance, process, NULL, list);
         freeaddrinfo(list);
         return 0;
     }

@@ -7,8 +7,8 @@ struct gateway;
 struct balance;
 
 /* peers: "svc-order=127.0.0.1:7101+127.0.0.1:7111,svc-inventory=dns:///inventory:7102". Names are looked up again every
- * ten seconds. Every endpoint gets one connection, which is kept; it is used while its health service says SERVING.
- * context: mutual TLS, NULL: cleartext; taken over. NULL after one clear line. */
+ * ten seconds, and when a connection is lost. Every endpoint gets one connection, which is kept; it is used while its
+ * health service says SERVING. context: mutual TLS, NULL: cleartext; taken over. NULL after one clear line. */
 struct balance *balance_create(struct gateway *gateway, const char *peers, SSL_CTX *context);
 /* Closes all connections; the loop must run until they are closed. NULL is harmless. */
 void balance_destroy(struct balance *balance);

@@ -105,8 +105,8 @@ static struct gateway_limits limits_of(int how)
 
 void stage_open_on(struct stage *stage, int how, const struct port *port)
 {
-    bool tls = how & STAGE_TLS, two = how & STAGE_TWO;
-    char peers[256], plus[32] = "";
+    bool tls = how & STAGE_TLS, two = how & STAGE_TWO, named = how & STAGE_NAMED;
+    char peers[256], first[32], second[48] = "";
     memset(stage, 0, sizeof(*stage));
     now_ns = real_ns = clock_ns(CLOCK_MONOTONIC);
     stage->epoch_us = (int64_t)((clock_ns(CLOCK_REALTIME) - now_ns) / 1000);
@@ -116,11 +116,15 @@ void stage_open_on(struct stage *stage, int how, const struct port *port)
     stage->port.wall_us = wall_us;
     stage->port.mono_us = mono_us;
     keys_make(&stage->keys);
-    start_backends(stage, tls, two);
-    if (two)
-        snprintf(plus, sizeof(plus), "+127.0.0.1:%d", stage->order[1].port);
-    snprintf(peers, sizeof(peers), "svc-order=127.0.0.1:%d%s,svc-inventory=127.0.0.1:%d", stage->order[0].port, plus,
-             stage->inventory.port);
+    start_backends(stage, tls, two || named);
+    snprintf(first, sizeof(first), "127.0.0.1:%d", stage->order[0].port);
+    if (named)
+        strcpy(second, "dns:///orders.test:7100");
+    else if (two)
+        snprintf(second, sizeof(second), "127.0.0.1:%d", stage->order[1].port);
+    bool by_address = two || !named;
+    snprintf(peers, sizeof(peers), "svc-order=%s%s%s,svc-inventory=127.0.0.1:%d", by_address ? first : "",
+             by_address && second[0] ? "+" : "", second, stage->inventory.port);
     struct gateway_options options = {
         .listen = "127.0.0.1:0",
         .peers = peers,

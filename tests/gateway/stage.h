@@ -28,10 +28,11 @@ struct stage {
     bool destroyed, drained;
 };
 
-enum { STAGE_TLS = 1, STAGE_TWO = 2, STAGE_FEW = 4, STAGE_SOON = 8 };
+enum { STAGE_TLS = 1, STAGE_TWO = 2, STAGE_FEW = 4, STAGE_SOON = 8, STAGE_NAMED = 16 };
 
 /* Everything up, backends well. STAGE_TLS: mTLS behind and TLS in front; STAGE_TWO: both backends of svc-order;
- * limits that tests reach: STAGE_FEW of what there is at once, STAGE_SOON of times. */
+ * limits that tests reach: STAGE_FEW of what there is at once, STAGE_SOON of times. STAGE_NAMED: svc-order is known by
+ * the name orders.test, which the test looks up itself; with STAGE_TWO its first backend by its address, too. */
 void stage_open(struct stage *stage, int how);
 /* The same with a port whose calls the test answers itself; its clocks are set. */
 void stage_open_on(struct stage *stage, int how, const struct port *port);
