@@ -250,6 +250,10 @@ START_TEST(what_http2_would_refuse_is_refused)
         ck_assert_uint_eq(kept.n, 4);
         fields_finish(&kept);
     }
+    const nghttp2_nv bad[] = { H2_FIELD(":method", "POST"), H2_FIELD(":scheme", "http"), H2_FIELD(":path", "/"),
+                               H2_FIELD(":authority", "a"), H2_FIELD("x y", "1") };
+    ck_assert_int_eq(mint_head(bad, 5, keep, NULL), -EPROTO);
+    fields_finish(&kept);
     for (int i = 0; i < 5000; i++) { /* of which none is held against the others */
         ck_assert_int_eq(read_head(rows[0]), 1);
         ck_assert_int_eq(mint_head(head.fields, head.n, keep, NULL), -EPROTO);
