@@ -71,7 +71,7 @@ static void finish_call(struct upstream *upstream, struct upcall *call, uint32_t
         call->next->prev = call->prev;
     if (upstream->current == call)
         upstream->current = NULL;
-    upstream->in_flight--;
+    upstream->in_flight -= !call->cancelled;
     call->upstream = NULL;
     call->ops->closed(call, error_code, error_code == NGHTTP2_REFUSED_STREAM || !call->sent);
 }
@@ -252,7 +252,7 @@ int upcall_start(struct upcall *call, struct upstream *upstream, const nghttp2_n
     if (stream < 0)
         return stream == NGHTTP2_ERR_NOMEM ? -ENOMEM : -EAGAIN;
     call->stream = stream;
-    call->parked = call->sent = false;
+    call->parked = call->sent = call->cancelled = false;
     call->upstream = upstream;
     call->prev = NULL;
     call->next = upstream->calls;
@@ -287,6 +287,8 @@ void upcall_cancel(struct upcall *call, uint32_t error_code)
 {
     if (!call->upstream)
         return;
+    call->upstream->in_flight -= !call->cancelled;
+    call->cancelled = true;
     nghttp2_submit_rst_stream(call->upstream->session, NGHTTP2_FLAG_NONE, call->stream, error_code);
     link_wake(&call->upstream->link);
 }

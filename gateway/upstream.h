@@ -33,6 +33,7 @@ struct upcall {
     bool parked;        /* nghttp2 waits for upcall_wake */
     bool request_ended; /* what is in the pipe is all */
     bool sent;          /* a byte of the request's body went out */
+    bool cancelled;     /* and takes nobody's place any more */
     struct pipe request;
 };
 

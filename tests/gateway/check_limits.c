@@ -444,6 +444,45 @@ START_TEST(headers_count_as_held)
 }
 END_TEST
 
+/* ListProducts, as anybody may call it; returns where it ends. */
+static uint8_t *write_call(uint8_t *at, uint32_t stream, bool given_up)
+{
+    static const char list[] = "\x83\x86\x04\x2b/oms.catalog.v1.CatalogService/ListProducts\x01\x01"
+                               "a"
+                               "\x0f\x10\x10"
+                               "application/grpc";
+    const uint8_t id[] = { 0, 0, (uint8_t)(stream >> 8), (uint8_t)stream };
+    at = mempcpy(at, (const uint8_t[]){ 0, 0, sizeof(list) - 1, 1, 4 }, 5);
+    at = mempcpy(mempcpy(at, id, 4), list, sizeof(list) - 1);
+    at = mempcpy(mempcpy(at, (const uint8_t[]){ 0, 0, 5, 0, 1 }, 5), id, 4);
+    at = mempcpy(at, "\0\0\0\0", 5);
+    if (!given_up)
+        return at;
+    at = mempcpy(mempcpy(at, (const uint8_t[]){ 0, 0, 4, 3, 0 }, 5), id, 4);
+    return mempcpy(at, (const uint8_t[]){ 0, 0, 0, 8 }, 4);
+}
+
+START_TEST(calls_that_are_given_up_take_nobodys_place)
+{
+    static uint8_t bytes[200000];
+    stage_open(&stage, 0);
+    int fd = raw();
+    uint8_t *at = mempcpy(bytes, PREFACE, sizeof(PREFACE) - 1);
+    for (uint32_t i = 0; i < 700; i++) /* more than a process may have under way, in one turn of the loop */
+        at = write_call(at, 2 * i + 1, true);
+    at = write_call(at, 1401, false);
+    say(fd, bytes, (size_t)(at - bytes));
+    stage_until(&stage, stage.inventory.n_requests);
+    stage_until(&stage, stage.gateway->n_exchanges == 1);
+    struct call *seen = web_request(&stage, &stage.inventory);
+    ck_assert_str_eq(call_field(seen, ":path"), "/oms.catalog.v1.CatalogService/ListProducts");
+    call_reply(seen, "", 0);
+    stage_until(&stage, stage.gateway->n_exchanges == 0);
+    close(fd);
+    stage_close(&stage);
+}
+END_TEST
+
 /* --- how long at all --- */
 
 START_TEST(a_connection_may_have_an_age)
@@ -501,4 +540,5 @@ SUITE("limits", 60, one_address_gets_so_many_connections, all_together_get_so_ma
       a_message_that_does_not_end_is_not_waited_for, a_body_over_http_1_1_that_does_not_end_is_not_waited_for,
       who_does_not_take_a_reply_loses_it, who_takes_it_slowly_gets_it, who_watches_in_silence_is_left_alone,
       who_does_not_read_at_all_is_cut_off, one_address_has_so_many_calls_under_way, one_address_holds_so_many_bytes,
-      headers_count_as_held, a_connection_may_have_an_age, what_else_ends_a_connection_is_counted)
+      headers_count_as_held, calls_that_are_given_up_take_nobodys_place, a_connection_may_have_an_age,
+      what_else_ends_a_connection_is_counted)
