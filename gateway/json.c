@@ -2,8 +2,17 @@
 #include "gateway/json.h"
 
 #include "mesh/rpc/json.h"
+#include "mesh/rpc/wire.h"
 
 #include <errno.h>
+
+/* A copy; the fallback instead of what was cut within a character, as no text may be such in a message. */
+static const char *sound(struct arena *arena, const char *text, const char *fallback)
+{
+    size_t len = strlen(text);
+    const char *copy = utf8_valid((struct bytes){ (const uint8_t *)text, len }) ? arena_copy(arena, text, len) : NULL;
+    return copy ? copy : fallback;
+}
 
 int json_parse(struct bytes text, struct arena *arena, json_t **ret_json, struct answer *ret_answer)
 {
@@ -25,8 +34,9 @@ int json_to_message(const char *type, const json_t *json, struct arena *arena, s
     struct bytes packed;
     char path[JSON_PATH_MAX], *error;
     if (schema_from_json_at(schema_builtin(), type, json, &packed, path, &error) < 0) {
-        *ret_answer = (struct answer){ RPC_INVALID_ARGUMENT, "FIELD_MALFORMED", arena_copy(arena, error, strlen(error)),
-                                       0, path[0] ? arena_copy(arena, path, strlen(path)) : NULL };
+        const char *message = sound(arena, error, "a field does not fit, and its name is too long to be told");
+        *ret_answer = (struct answer){ RPC_INVALID_ARGUMENT, "FIELD_MALFORMED", message, 0,
+                                       path[0] ? sound(arena, path, NULL) : NULL };
         free(error);
         return -EINVAL;
     }

@@ -120,24 +120,38 @@ static bool read_bounded(struct json_walk *w, const json_t *json, uint64_t below
     return true;
 }
 
+/* A number, or one of the three words that JSON has no number for. */
+static bool parse_real(struct json_walk *w, const char *text, double *ret_real)
+{
+    static const char *const words[] = { "NaN", "Infinity", "-Infinity" };
+    char *end;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strcmp(text, words[i]) == 0) {
+            *ret_real = strtod(text, NULL);
+            return true;
+        }
+    *ret_real = strtod(text, &end);
+    if (!*text || *end || strspn(text, "-+.0123456789eE") != strlen(text))
+        return wrong(w, "a number");
+    if (isinf(*ret_real))
+        json_fail(w, "is out of range");
+    return !isinf(*ret_real);
+}
+
 static bool read_real(struct json_walk *w, const json_t *json, bool single, uint64_t *ret_value)
 {
-    double real;
-    char *end;
-    const char *text = json_string_value(json);
-    if (json_is_number(json)) {
-        real = json_number_value(json);
-    } else if (text && *text &&
-               (strchr("-0123456789", *text) || strcmp(text, "NaN") == 0 || strcmp(text, "Infinity") == 0)) {
-        real = strtod(text, &end);
-        if (*end)
-            return wrong(w, "a number");
-    } else {
+    double real = json_number_value(json);
+    if (!json_is_number(json) && !json_is_string(json))
         return wrong(w, "a number");
-    }
+    if (json_is_string(json) && !parse_real(w, json_string_value(json), &real))
+        return false;
     float narrow = (float)real;
     uint32_t low = 0;
     *ret_value = 0;
+    if (single && isinf(narrow) && !isinf(real)) {
+        json_fail(w, "is out of range");
+        return false;
+    }
     if (single) {
         memcpy(&low, &narrow, sizeof(low));
         *ret_value = low;

@@ -172,6 +172,12 @@ START_TEST(what_does_not_fit_is_named_by_its_path)
                   "lines[1].quantity: must be a whole number");
     expect_misfit(PLACE, "{\"lines\":[{\"unit_price\":{\"nanos\":2147483648}}]}", "lines[0].unit_price.nanos",
                   "lines[0].unit_price.nanos: is out of range");
+    char body[800] = "{\""; /* a name that is cut within a character */
+    for (size_t i = 0; i < 300; i++)
+        strcat(body, "\xc3\xa4");
+    struct call *call = ask_json(GET, stage.bearer, strcat(body, "\":1}"));
+    expect_error(call, "400", "invalid_argument", "FIELD_MALFORMED");
+    ck_assert_ptr_nonnull(memmem(call->body, call->kept, "too long to be told", 19));
     ck_assert_int_eq(stage.order[0].n_requests, 0);
     stage_close(&stage);
 }
@@ -569,6 +575,52 @@ START_TEST(a_process_that_does_not_read_holds_the_client_back)
 }
 END_TEST
 
+static uint64_t noise = 7;
+
+static uint8_t next_noise(void)
+{
+    return (uint8_t)((noise = noise * 6364136223846793005 + 1442695040888963407) >> 56);
+}
+
+START_TEST(noise_ends_every_call_and_nothing_else)
+{
+    static const char *const contents[] = { "application/grpc-web",      "application/grpc-web-text",
+                                            "application/proto",         "application/json",
+                                            "application/connect+proto", "application/connect+json" };
+    static const char *const encodings[] = { "", "content-encoding: gzip\n", "connect-content-encoding: gzip\n" };
+    static const char words[] = "{}[]\":,\\u0019eE-+.AB=/ \0\0\0\0\1\2\3\x1f\x8b\x08";
+    stage_open(&stage, 0);
+    stage.order[0].more = answer;
+    struct peer *client = stage_client(&stage);
+    char extra[4096];
+    for (int i = 0; i < 1500; i++) {
+        size_t content = next_noise() % 6;
+        const char *path = content < 4 ? GET : content % 2 ? EXPORT : IMPORT;
+        snprintf(extra, sizeof(extra), "%s%s", stage_bearer(&stage, "sap", "\"erp\""), encodings[next_noise() % 3]);
+        struct call *call = web_call(client, path, contents[content], extra);
+        for (size_t pieces = next_noise() % 4; pieces-- > 0;) {
+            uint8_t data[40];
+            size_t n = next_noise() % sizeof(data);
+            for (size_t j = 0; j < n; j++)
+                data[j] = next_noise() % 3 ? (uint8_t)words[next_noise() % (sizeof(words) - 1)] : next_noise();
+            call_put(call, data, n);
+            if (next_noise() % 4 == 0)
+                stage_for(&stage, 4000);
+        }
+        if (next_noise() % 16 == 0)
+            call_reset(call, NGHTTP2_CANCEL);
+        call_end(call);
+        if (i % 32 == 0)
+            stage_until(&stage, call->closed);
+    }
+    stage_until(&stage, stage.gateway->n_exchanges == 0);
+    ck_assert_uint_eq(stage.gateway->buffered, 0);
+    struct call *call = ask_json(GET, stage.bearer, "{}");
+    ck_assert_str_eq(call_field(call, ":status"), "200");
+    stage_close(&stage);
+}
+END_TEST
+
 SUITE("connect", 60, a_message_in_json_is_answered_in_json, a_packed_message_is_answered_by_one,
       a_body_may_be_cut_anywhere, what_does_not_fit_is_named_by_its_path, what_is_no_json_is_refused,
       what_the_gateway_refuses_has_a_status_of_http, a_message_as_large_as_the_method_takes_goes_through,
@@ -577,4 +629,4 @@ SUITE("connect", 60, a_message_in_json_is_answered_in_json, a_packed_message_is_
       what_changes_nothing_may_be_asked_by_get, what_is_asked_wrongly_by_get_is_refused,
       unary_methods_and_streams_have_types_of_their_own, a_stream_ends_with_a_frame_of_its_own,
       an_error_of_a_stream_is_in_its_last_frame, both_sides_speak_as_they_like,
-      a_process_that_does_not_read_holds_the_client_back)
+      a_process_that_does_not_read_holds_the_client_back, noise_ends_every_call_and_nothing_else)

@@ -221,6 +221,10 @@ START_TEST(what_does_not_fit_is_named_by_its_path)
     ck_refused(schema, "t.All", "{\"uint64\":\"18446744073709551616\"}", "uint64: must be a whole number");
     ck_refused(schema, "t.All", "{\"bool\":1}", "bool: must be true or false");
     ck_refused(schema, "t.All", "{\"aDouble\":\"inf\"}", "a_double: must be a number");
+    ck_refused(schema, "t.All", "{\"aDouble\":\"0x10\"}", "a_double: must be a number");
+    ck_refused(schema, "t.All", "{\"aDouble\":\"\"}", "a_double: must be a number");
+    ck_refused(schema, "t.All", "{\"aDouble\":\"1e999\"}", "a_double: is out of range");
+    ck_refused(schema, "t.All", "{\"aFloat\":1e39}", "a_float: is out of range");
     ck_refused(schema, "t.All", "{\"string\":1}", "string: must be a text");
     ck_refused(schema, "t.All", "{\"bytes\":\"?\"}", "bytes: must be bytes in base64");
     ck_refused(schema, "t.All", "{\"bytes\":7}", "bytes: must be bytes in base64");
