@@ -299,6 +299,8 @@ def nothing_is_lost_or_doubled():
     assert not differences(goods, journal), differences(goods, journal)[:5]
     assert len(books.countries) == EXPECTED.sales + EXPECTED.cancellations
     assert (books.doubled, books.unbalanced) == ([], [])
+    wrong = [(number, books.ends.get(number), end) for number, end in EXPECTED.orders.items() if books.ends.get(number) != end]
+    assert not wrong, wrong[:5]
 
 
 def the_cache_and_the_journal_agree_with_the_stock():

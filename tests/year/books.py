@@ -41,15 +41,21 @@ class Books:
             request.page_token = reply.next_page_token
 
     def orders(self):
-        """Also notes where each document belongs. Numbers that are there twice, of a channel, are in doubled."""
-        cells, numbers, self.doubled = Cells(), set(), []
+        """Also notes where each document belongs, and in ends how each order has ended, as expect.py has it. Numbers that are
+        there twice, of a channel, are in doubled."""
+        cells, numbers, self.doubled, self.ends = Cells(), set(), [], {}
         export = self.client.stub("oms.order.v1.OrderService/ExportOrders")
         for page in export(order_pb.ExportOrdersRequest(), metadata=self.who, timeout=TIMEOUT_S):
             for order in page.orders:
                 self._note(order.order_id, order.ship_to.country, order, numbers)
                 month, country = month_of(order.place_time_us), order.ship_to.country
+                returned_units = {}
                 for line in order.lines:
                     cells.add(month, country, line.sku, SOLD, pence_of(line.line_total), line.quantity)
+                    if line.returned:
+                        returned_units[line.sku] = returned_units.get(line.sku, 0) + line.returned
+                payment_state = order_pb.Order.PaymentState.Name(order.payment_state)
+                self.ends[order.external_id] = pence_of(order.total), pence_of(order.credited), payment_state, returned_units
             for credit in page.credits:
                 self._note(credit.credit_id, credit.country, credit, numbers)
                 month, country = month_of(credit.issue_time_us), credit.country

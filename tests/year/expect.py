@@ -19,7 +19,7 @@ WORD_MAX, QUANTITY_MAX, INVOICE_MAX = 64, 10**9, 1000
 PENCE = decimal.Decimal(100)
 SOLD, REFUNDED, CREDITED = "sold", "refunded", "credited"
 
-Line = collections.namedtuple("Line", "number invoice code quantity pence customer country time outcome reason")
+Line = collections.namedtuple("Line", "number invoice code quantity pence customer country time outcome reason sale", defaults=("",))
 
 
 def open_text(path):
@@ -142,8 +142,7 @@ def match(invoices):
             elif sales[key][-1].pence < line.pence:
                 yield line._replace(reason="ABOVE_SALE_PRICE")
             else:
-                sales[key].pop()
-                yield line._replace(outcome=REFUNDED)
+                yield line._replace(outcome=REFUNDED, sale=sales[key].pop().invoice)
 
 
 @functools.cache
@@ -174,6 +173,24 @@ class Cells:
         return dict(sorted(sums.items()))
 
 
+class Order:
+    """What becomes of a sale: pence sold and given back, and the units of each SKU that came back. Money counts: what came
+    back cheaper than it was sold is not given back whole."""
+
+    def __init__(self):
+        self.sold, self.back, self.returned = 0, 0, {}
+
+    def add(self, line):
+        if line.outcome == SOLD:
+            self.sold += line.pence * line.quantity
+        else:
+            self.back += line.pence * line.quantity
+            self.returned[line.code] = self.returned.get(line.code, 0) + line.quantity
+
+    def ends(self):
+        return self.sold, self.back, "REFUNDED" if 0 < self.sold <= self.back else "ON_ACCOUNT", self.returned
+
+
 class Expected:
     """What a file comes to. Of each line (by its number in the file) its outcome and reason."""
 
@@ -183,14 +200,24 @@ class Expected:
             refused, invoices = gather(Reader(mapping).lines(file))
         self.cells = Cells()
         self.outcomes = {line.number: (line.outcome, line.reason) for line in refused}
+        of_orders = collections.defaultdict(Order)
         for line in match(invoices):
+            if line.outcome != CREDITED:
+                of_orders[line.sale or line.invoice].add(line)
             self.outcomes[line.number] = line.outcome, line.reason
             self.cells.add(month_of(line.time), line.country, line.code, line.outcome, line.pence * line.quantity, line.quantity)
+        self.orders = {number: order.ends() for number, order in of_orders.items()}
         self.counts = collections.Counter(self.outcomes.values())
         self.sales = sum(lines[0].outcome == SOLD for lines in invoices.values())
         self.cancellations = len(invoices) - self.sales
         self.skus = {key[2] for key in self.cells.all}
         self.goods = {sku for sku in self.skus if re.search(mapping["goods"], sku)}
+
+    def balances(self):
+        """Of each account of the ledger, in pence: a debit is above zero."""
+        sold = sum(pence for key, (pence, _) in self.cells.all.items() if key[3] == SOLD)
+        back = sum(pence for key, (pence, _) in self.cells.all.items() if key[3] != SOLD)
+        return {"RECEIVABLE": sold - back, "SALES": -sold, "CREDITS": back}
 
     def count(self, *outcomes):
         return sum(n for (outcome, _), n in self.counts.items() if outcome in outcomes)
