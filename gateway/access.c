@@ -89,6 +89,8 @@ static int find_process(struct exchange *x, struct answer *ret_answer)
 static int find_caller(struct exchange *x, struct answer *ret_answer)
 {
     struct refusal refusal;
+    if (x->proofs_many)
+        return deny(ret_answer, RPC_UNAUTHENTICATED, "SEVERAL_PROOFS", "who calls is said more than once");
     if (edge_authenticate(x->edge, x->authorization, &x->principal, &refusal) < 0)
         return deny(ret_answer, RPC_UNAUTHENTICATED, refusal.reason, refusal.message);
     return 0;

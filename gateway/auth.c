@@ -2,9 +2,11 @@
  * key nobody outside knows, so that a token cannot be made to collide with another. Least recently used goes first. */
 #include "gateway/auth.h"
 
+#include "gateway/accounts.h"
 #include "gateway/jwt.h"
 #include "gateway/keyring.h"
 #include "mesh/base/metrics.h"
+#include "mesh/base/say.h"
 
 #include <errno.h>
 #include <openssl/rand.h>
@@ -22,14 +24,43 @@ struct known {
 struct auth {
     struct auth_options options;
     struct keyring *keyring;
+    struct accounts *accounts; /* NULL: there are none */
+    uint32_t accounts_generation;
     uint64_t secret[2];
     struct principal guest;
     struct known **buckets;
     size_t n_buckets; /* a power of two */
     struct known *newest, *oldest;
     struct auth_counts counts;
-    struct metric *hits, *verified, *refused;
+    struct metric *hits, *verified, *refused, *accounts_known;
 };
+
+/* --- names --- */
+
+uint32_t auth_role(const char *name)
+{
+    static const struct {
+        const char *name;
+        Mesh__V1__Role role;
+    } roles[] = {
+        { "customer", MESH__V1__ROLE__CUSTOMER },   { "csr", MESH__V1__ROLE__CSR },
+        { "warehouse", MESH__V1__ROLE__WAREHOUSE }, { "erp", MESH__V1__ROLE__ERP },
+        { "operator", MESH__V1__ROLE__OPERATOR },   { "admin", MESH__V1__ROLE__ADMIN },
+    };
+    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+        if (name && strcmp(roles[i].name, name) == 0)
+            return ROLE_BIT(roles[i].role);
+    return 0;
+}
+
+bool auth_subject_fits(const char *subject)
+{
+    size_t n = 0;
+    for (; subject[n]; n++)
+        if (subject[n] <= ' ' || subject[n] > '~' || n + 1 == CALLER_SUBJECT_MAX)
+            return false;
+    return n > 0;
+}
 
 /* --- SipHash-2-4 with 128 bits of output --- */
 
@@ -180,8 +211,67 @@ static void refused(struct auth *auth)
     metric_add(auth->refused, 1);
 }
 
-static int verify(struct auth *auth, const char *token, size_t len, const uint64_t hash[2], int64_t now_s,
-                  struct principal **ret_principal, struct refusal *ret_refusal)
+static uint32_t generation(const struct auth *auth)
+{
+    return keyring_generation(auth->keyring) + auth->accounts_generation;
+}
+
+static int no_memory(struct refusal *ret_refusal)
+{
+    *ret_refusal = (struct refusal){ "OUT_OF_MEMORY", "the gateway has no memory for another caller" };
+    return -EACCES;
+}
+
+/* NULL: no memory. */
+static struct principal *principal_of(const struct auth *auth, const struct caller *caller, int64_t expires_s,
+                                      const struct account *account)
+{
+    size_t n_from = account ? account->n_from : 0;
+    struct principal *principal = malloc(sizeof(*principal) + n_from * sizeof(struct network));
+    if (!principal)
+        return NULL;
+    principal_init(principal, caller, expires_s);
+    principal->generation = generation(auth);
+    principal->account = account != NULL;
+    principal->n_from = (uint8_t)n_from;
+    if (n_from)
+        principal->from = memcpy(principal + 1, account->from, n_from * sizeof(struct network));
+    return principal;
+}
+
+bool principal_may_come_from(const struct principal *principal, const struct address *address)
+{
+    bool may = principal->n_from == 0;
+    for (size_t i = 0; i < principal->n_from; i++)
+        may |= network_has(&principal->from[i], address);
+    return may;
+}
+
+/* Accounts have no grace: their clock is ours. */
+static int of_account(const struct auth *auth, const struct account *account, int64_t now_s,
+                      struct principal **ret_principal, struct refusal *ret_refusal)
+{
+    if (account->expires_s <= now_s) {
+        *ret_refusal = (struct refusal){ "ACCOUNT_EXPIRED", "the account's time is over" };
+        return -EACCES;
+    }
+    int64_t expires_s = account->expires_s == ACCOUNT_NEVER ? INT64_MAX : account->expires_s - AUTH_SKEW_S - 1;
+    *ret_principal = principal_of(auth, &account->caller, expires_s, account);
+    return *ret_principal ? 0 : no_memory(ret_refusal);
+}
+
+static int verify_key(const struct auth *auth, const char *key, size_t len, int64_t now_s,
+                      struct principal **ret_principal, struct refusal *ret_refusal)
+{
+    const struct account *account = accounts_of_key(auth->accounts, key, len);
+    if (account)
+        return of_account(auth, account, now_s, ret_principal, ret_refusal);
+    *ret_refusal = (struct refusal){ "API_KEY_UNKNOWN", "there is no such API key" };
+    return -EACCES;
+}
+
+static int verify_token(struct auth *auth, const char *token, size_t len, int64_t now_s,
+                        struct principal **ret_principal, struct refusal *ret_refusal)
 {
     const struct jwt_rules rules = { keyring_keys(auth->keyring), auth->options.issuer, auth->options.audience };
     struct caller caller;
@@ -189,17 +279,22 @@ static int verify(struct auth *auth, const char *token, size_t len, const uint64
     int r = jwt_verify(&rules, token, len, now_s, &caller, &expires_s, ret_refusal);
     if (r == -ENOKEY)
         keyring_want(auth->keyring);
+    if (r < 0)
+        return -EACCES;
+    *ret_principal = principal_of(auth, &caller, expires_s, NULL);
+    return *ret_principal ? 0 : no_memory(ret_refusal);
+}
+
+static int verify(struct auth *auth, bool is_key, const char *text, size_t len, const uint64_t hash[2], int64_t now_s,
+                  struct principal **ret_principal, struct refusal *ret_refusal)
+{
+    struct principal *principal;
+    int r = is_key ? verify_key(auth, text, len, now_s, &principal, ret_refusal)
+                   : verify_token(auth, text, len, now_s, &principal, ret_refusal);
     if (r < 0) {
         refused(auth);
-        return -EACCES;
+        return r;
     }
-    struct principal *principal = malloc(sizeof(*principal));
-    if (!principal) {
-        *ret_refusal = (struct refusal){ "OUT_OF_MEMORY", "the gateway has no memory for another caller" };
-        return -EACCES;
-    }
-    principal_init(principal, &caller, expires_s);
-    principal->generation = keyring_generation(auth->keyring);
     remember(auth, hash, principal);
     auth->counts.verified++;
     metric_add(auth->verified, 1);
@@ -207,9 +302,37 @@ static int verify(struct auth *auth, const char *token, size_t len, const uint64
     return 0;
 }
 
+int auth_certificate(struct auth *auth, X509 *certificate, int64_t now_s, struct principal **ret_principal,
+                     struct refusal *ret_refusal)
+{
+    const struct account *account = accounts_of_certificate(auth->accounts, certificate);
+    int r = account ? of_account(auth, account, now_s, ret_principal, ret_refusal) : -ENOENT;
+    if (r == -EACCES)
+        refused(auth);
+    return r;
+}
+
 bool auth_still_good(const struct auth *auth, const struct principal *principal, int64_t now_s)
 {
-    return principal->generation == keyring_generation(auth->keyring) && principal->expires_s >= now_s - AUTH_SKEW_S;
+    return principal->generation == generation(auth) && principal->expires_s >= now_s - AUTH_SKEW_S;
+}
+
+/* How long what stands before the proof is, and which it is; 0 and no key: neither. */
+static size_t scheme_of(const char *text, size_t len, bool *ret_is_key)
+{
+    static const struct {
+        const char *name;
+        bool is_key;
+        bool skip;
+    } schemes[] = { { "Bearer ", false, true }, { "ApiKey ", true, true }, { ACCOUNT_KEY_PREFIX, true, false } };
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        size_t n = strlen(schemes[i].name);
+        *ret_is_key = schemes[i].is_key;
+        if (len >= n && strncasecmp(text, schemes[i].name, n) == 0)
+            return schemes[i].skip ? n : 0;
+    }
+    *ret_is_key = false;
+    return 0;
 }
 
 int auth_check(struct auth *auth, const char *authorization, size_t len, int64_t now_s,
@@ -219,20 +342,26 @@ int auth_check(struct auth *auth, const char *authorization, size_t len, int64_t
         *ret_principal = principal_ref(&auth->guest);
         return 0;
     }
-    if (len < 7 || strncasecmp(authorization, "Bearer ", 7) != 0) {
+    const char *text = authorization;
+    bool is_key = true;
+    size_t scheme = scheme_of(authorization, len, &is_key);
+    if (scheme == 0 && !is_key) {
         refused(auth);
-        *ret_refusal = (struct refusal){ "TOKEN_MALFORMED", "authorization must be Bearer and a token" };
+        *ret_refusal = (struct refusal){ "TOKEN_MALFORMED", "authorization must be Bearer and a token, or an API key" };
         return -EACCES;
     }
+    text += scheme;
+    len -= scheme;
     uint64_t hash[2];
-    hash_token(auth->secret, authorization + 7, len - 7, hash);
+    hash_token(auth->secret, text, len, hash);
+    hash[1] ^= is_key; /* the one is never taken for the other */
     struct known *k = *find(auth, hash);
     if (k && !auth_still_good(auth, k->principal, now_s)) {
         forget(auth, k);
         k = NULL;
     }
     if (!k)
-        return verify(auth, authorization + 7, len - 7, hash, now_s, ret_principal, ret_refusal);
+        return verify(auth, is_key, text, len, hash, now_s, ret_principal, ret_refusal);
     if (auth->newest != k) {
         age_unlink(auth, k);
         age_newest(auth, k);
@@ -250,9 +379,41 @@ struct auth_counts auth_counts(const struct auth *auth)
 
 /* --- life --- */
 
+#define ACCOUNTS_BYTES_MAX (1024 * 1024)
+
+static int refuse_accounts(const struct auth *auth, const char *why)
+{
+    say(SAY_ERROR, NULL, "the accounts cannot be used", SAY_T("file", auth->options.accounts), SAY_T("reason", why));
+    return -EINVAL;
+}
+
+static int reload_accounts(struct auth *auth)
+{
+    const char *path = auth->options.accounts;
+    if (!path || !*path)
+        return 0;
+    FILE *file = fopen(path, "re");
+    uint8_t *text = file ? malloc(ACCOUNTS_BYTES_MAX + 1) : NULL;
+    size_t n = text ? fread(text, 1, ACCOUNTS_BYTES_MAX + 1, file) : 0;
+    char why[128] = "it cannot be read, or is larger than 1 MiB";
+    bool whole = text && !ferror(file) && n <= ACCOUNTS_BYTES_MAX;
+    struct accounts *accounts = whole ? accounts_read((struct bytes){ text, n }, why) : NULL;
+    free(text);
+    if (file)
+        fclose(file);
+    if (!accounts)
+        return refuse_accounts(auth, why);
+    accounts_free(auth->accounts);
+    auth->accounts = accounts;
+    auth->accounts_generation++;
+    metric_set(auth->accounts_known, (int64_t)accounts_count(accounts));
+    return 0;
+}
+
 int auth_reload(struct auth *auth)
 {
-    return keyring_reload(auth->keyring);
+    int keys = keyring_reload(auth->keyring), accounts = reload_accounts(auth);
+    return keys < 0 ? keys : accounts;
 }
 
 bool auth_ready(const struct auth *auth)
@@ -280,8 +441,9 @@ struct auth *auth_create(struct port *port, const struct auth_options *options)
     auth->hits = count("hit");
     auth->verified = count("verified");
     auth->refused = count("refused");
+    auth->accounts_known = metric_make(METRIC_GAUGE, "gateway_accounts", "Accounts of machines.", NULL);
     if (RAND_bytes((uint8_t *)auth->secret, sizeof(auth->secret)) == 1 && grow(auth) &&
-        (auth->keyring = keyring_create(port, &keys)))
+        (auth->keyring = keyring_create(port, &keys)) && reload_accounts(auth) == 0)
         return auth;
     auth_destroy(auth);
     return NULL;
@@ -294,6 +456,7 @@ void auth_destroy(struct auth *auth)
     while (auth->oldest)
         forget(auth, auth->oldest);
     keyring_destroy(auth->keyring);
+    accounts_free(auth->accounts);
     free(auth->buckets);
     free(auth);
 }

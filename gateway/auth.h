@@ -7,7 +7,10 @@
  * and GUEST by having no token. */
 #pragma once
 
+#include "gateway/network.h"
 #include "mesh/rpc/rpc.h"
+
+#include <openssl/x509.h>
 
 #define AUTH_SKEW_S 30
 
@@ -20,6 +23,7 @@ struct auth_options {
     size_t remember;        /* verified tokens at most; 0: 16384 */
     const char *algorithms; /* that are allowed, with commas; NULL: all */
     int64_t refetch_us;     /* of a URL; 0: five minutes */
+    const char *accounts;   /* a file of API keys and certificates: gateway/accounts.h; NULL or "": there are none */
 };
 
 /* A verified caller; immutable, counted. */
@@ -28,8 +32,11 @@ struct principal {
     char text[CALLER_SUBJECT_MAX + 16]; /* caller_format: x-mesh-caller */
     uint16_t text_len;
     uint32_t refs;
-    uint32_t generation; /* of the keys it was verified with */
-    int64_t expires_s;
+    uint32_t generation; /* of keys and accounts it was verified with */
+    int64_t expires_s;   /* INT64_MAX: never */
+    bool account;        /* of a machine, by an API key or a certificate */
+    uint8_t n_from;      /* 0: from anywhere */
+    const struct network *from;
 };
 
 /* Why a token was refused: status UNAUTHENTICATED with this reason. */
@@ -47,10 +54,16 @@ void auth_destroy(struct auth *auth);
 int auth_reload(struct auth *auth);
 /* Whether there are keys, which a URL may not have given yet: until then whoever has a token is refused. */
 bool auth_ready(const struct auth *auth);
-/* authorization is the header's value, NULL without one: then the caller is a GUEST. 0 with a reference, or -EACCES
+/* authorization is the header's value: Bearer and a token, or an API key, with ApiKey before it or not. NULL without
+ * one: then the caller is a GUEST. 0 with a reference, or -EACCES
  * with the refusal. now_s is the wall clock. */
 int auth_check(struct auth *auth, const char *authorization, size_t len, int64_t now_s,
                struct principal **ret_principal, struct refusal *ret_refusal);
+/* The account of a client's certificate, whose chain was verified. 0 with a reference; -ENOENT: no account is of it;
+ * -EACCES with the refusal. */
+int auth_certificate(struct auth *auth, X509 *certificate, int64_t now_s, struct principal **ret_principal,
+                     struct refusal *ret_refusal);
+bool principal_may_come_from(const struct principal *principal, const struct address *address);
 /* Whether the principal of a token that was checked before may still be taken for it. */
 bool auth_still_good(const struct auth *auth, const struct principal *principal, int64_t now_s);
 struct principal *principal_ref(struct principal *principal);
@@ -61,3 +74,8 @@ struct auth_counts {
     size_t remembered;
 };
 struct auth_counts auth_counts(const struct auth *auth);
+
+/* What a role is called in tokens and accounts; 0: none that these can give. */
+uint32_t auth_role(const char *name);
+/* 1 to 127 visible ASCII characters, which is what travels as metadata. */
+bool auth_subject_fits(const char *subject);

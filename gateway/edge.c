@@ -144,6 +144,7 @@ void edge_down(struct link *link, int why)
     if (edge->token)
         nghttp2_rcbuf_decref(edge->token);
     principal_unref(edge->principal);
+    principal_unref(edge->certified);
     source_leave(gateway->sources, edge->source);
     *(edge->prev ? &edge->prev->next : &gateway->edges) = edge->next;
     if (edge->next)
@@ -213,13 +214,30 @@ void edges_close(struct gateway *gateway)
 
 /* --- who calls --- */
 
-int edge_authenticate(struct edge *edge, nghttp2_rcbuf *authorization, struct principal **ret_principal,
-                      struct refusal *ret_refusal)
+/* The account of the certificate that the client has shown; -ENOENT: none, or it is nobody's. */
+static int authenticate_certificate(struct edge *edge, int64_t now_s, struct principal **ret_principal,
+                                    struct refusal *ret_refusal)
 {
     struct gateway *gateway = edge->gateway;
-    int64_t now_s = gateway->port->wall_us(gateway->port) / 1000000;
-    if (!authorization)
-        return auth_check(gateway->auth, NULL, 0, now_s, ret_principal, ret_refusal);
+    X509 *certificate = edge->link.ssl && gateway->options.client_ca ? SSL_get0_peer_certificate(edge->link.ssl) : NULL;
+    if (!certificate)
+        return -ENOENT;
+    if (!edge->certified || !auth_still_good(gateway->auth, edge->certified, now_s)) {
+        struct principal *fresh;
+        int r = auth_certificate(gateway->auth, certificate, now_s, &fresh, ret_refusal);
+        if (r < 0)
+            return r;
+        principal_unref(edge->certified);
+        edge->certified = fresh;
+    }
+    *ret_principal = principal_ref(edge->certified);
+    return 0;
+}
+
+static int authenticate_text(struct edge *edge, nghttp2_rcbuf *authorization, int64_t now_s,
+                             struct principal **ret_principal, struct refusal *ret_refusal)
+{
+    struct gateway *gateway = edge->gateway;
     if (edge->token == authorization && auth_still_good(gateway->auth, edge->principal, now_s)) {
         *ret_principal = principal_ref(edge->principal);
         return 0;
@@ -240,4 +258,48 @@ int edge_authenticate(struct edge *edge, nghttp2_rcbuf *authorization, struct pr
     principal_unref(edge->principal);
     edge->principal = principal_ref(*ret_principal);
     return 0;
+}
+
+static int refuse_principal(struct principal **principal, const char *reason, const char *message,
+                            struct refusal *ret_refusal)
+{
+    principal_unref(*principal);
+    *principal = NULL;
+    *ret_refusal = (struct refusal){ reason, message };
+    return -EACCES;
+}
+
+int edge_authenticate(struct edge *edge, nghttp2_rcbuf *authorization, struct principal **ret_principal,
+                      struct refusal *ret_refusal)
+{
+    struct gateway *gateway = edge->gateway;
+    int64_t now_s = gateway->port->wall_us(gateway->port) / 1000000;
+    int r = authenticate_certificate(edge, now_s, ret_principal, ret_refusal);
+    if (r == 0 && authorization)
+        return refuse_principal(ret_principal, "SEVERAL_PROOFS", "an account's certificate stands alone", ret_refusal);
+    if (r == -ENOENT && authorization)
+        r = authenticate_text(edge, authorization, now_s, ret_principal, ret_refusal);
+    else if (r == -ENOENT)
+        return auth_check(gateway->auth, NULL, 0, now_s, ret_principal, ret_refusal);
+    if (r < 0 || (*ret_principal)->n_from == 0)
+        return r;
+    struct address address = address_of(edge->link.fd);
+    if (principal_may_come_from(*ret_principal, &address))
+        return 0;
+    return refuse_principal(ret_principal, "ACCOUNT_ELSEWHERE", "the account is not used from this address",
+                            ret_refusal);
+}
+
+void edges_renew(struct gateway *gateway)
+{
+    static const struct answer changed = { RPC_UNAUTHENTICATED, "ACCOUNTS_CHANGED",
+                                           "the accounts are others now: call again", 0 };
+    int64_t now_s = gateway->port->wall_us(gateway->port) / 1000000;
+    for (struct edge *edge = gateway->edges; edge; edge = edge->next)
+        for (struct exchange *x = edge->exchanges, *next; x; x = next) {
+            next = x->next;
+            if (x->principal && x->principal->account && x->route->method->server_streaming &&
+                !auth_still_good(gateway->auth, x->principal, now_s))
+                exchange_fail(x, &changed);
+        }
 }

@@ -24,10 +24,11 @@ struct edge {
     /* The token that came last, by the buffer it lives in: a client repeats its own. */
     nghttp2_rcbuf *token;
     struct principal *principal;
-    struct alarm watch; /* handshake, then silence */
-    int64_t heard_us;   /* any byte */
-    int64_t used_us;    /* a call began or ended */
-    int64_t since_us;   /* connected */
+    struct principal *certified; /* the account of its certificate; NULL: not looked for, or none */
+    struct alarm watch;          /* handshake, then silence */
+    int64_t heard_us;            /* any byte */
+    int64_t used_us;             /* a call began or ended */
+    int64_t since_us;            /* connected */
     struct progress sent;
     uint16_t refused; /* tokens */
     uint8_t matched;  /* bytes of HTTP/2's preface that came, while wire is NULL */
@@ -53,6 +54,8 @@ void edge_accept(struct gateway *gateway, int fd, const struct sockaddr *from, S
 /* Tells every client to go elsewhere: new calls are refused, those under way go on. */
 void edges_leave(struct gateway *gateway);
 void edges_close(struct gateway *gateway);
+/* After accounts were read again: ends the streams of machines, as their account may be gone. */
+void edges_renew(struct gateway *gateway);
 
 /* --- the protocols --- */
 

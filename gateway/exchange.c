@@ -159,6 +159,12 @@ static void keep(nghttp2_rcbuf **slot, nghttp2_rcbuf *value)
     *slot = value;
 }
 
+static void keep_proof(struct exchange *x, nghttp2_rcbuf *value)
+{
+    x->proofs_many |= x->authorization != NULL;
+    keep(&x->authorization, value);
+}
+
 static bool is(nghttp2_vec v, const char *text, size_t len)
 {
     return v.len == len && memcmp(v.base, text, len) == 0;
@@ -186,6 +192,10 @@ static bool read_field(struct exchange *x, nghttp2_vec name, nghttp2_rcbuf *valu
         if (IS(name, ":method") && !(x->post = IS(nghttp2_rcbuf_get_buf(value), "POST")))
             keep(&x->verb, value);
         return name.base[0] == ':';
+    case 9:
+        if (IS(name, "x-api-key"))
+            keep_proof(x, value);
+        return IS(name, "x-api-key");
     case 10:
         return IS(name, ":authority");
     case 11:
@@ -206,7 +216,7 @@ static bool read_field(struct exchange *x, nghttp2_vec name, nghttp2_rcbuf *valu
         return true;
     case 13:
         if (IS(name, "authorization"))
-            keep(&x->authorization, value);
+            keep_proof(x, value);
         return IS(name, "authorization") || IS(name, "grpc-encoding");
     case 20:
         return IS(name, "grpc-accept-encoding");

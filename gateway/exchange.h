@@ -54,6 +54,7 @@ struct exchange {
     uint32_t unconsumed;           /* of the request: the client's window is not opened for them yet */
     uint32_t again;                /* of the request: they go out a second time */
     bool post, content_ok;
+    bool proofs_many;  /* of who calls: authorization and x-api-key, or one of them twice */
     bool fields_many;  /* more than FIELDS_MAX, of the request or of the reply */
     bool reply_parked; /* nghttp2 waits for more of the reply */
     bool releasing;

@@ -85,7 +85,7 @@ static int open_front(struct gateway *gateway)
     int r = o->listen ? listener_create(gateway, o->listen, NULL, &gateway->listener) : 0;
     if (r < 0 || !o->listen_tls)
         return r;
-    SSL_CTX *context = tls_server(&(struct tls_files){ NULL, o->cert, o->key });
+    SSL_CTX *context = tls_server(&(struct tls_files){ o->client_ca, o->cert, o->key });
     if (!context)
         return -EINVAL;
     r = listener_create(gateway, o->listen_tls, context, &gateway->listener_tls);
@@ -127,10 +127,11 @@ void gateway_reload(struct gateway *gateway)
 {
     const struct gateway_options *o = &gateway->options;
     auth_reload(gateway->auth);
+    edges_renew(gateway);
     SSL_CTX *context = o->mesh_ca ? tls_client(&(struct tls_files){ o->mesh_ca, o->mesh_cert, o->mesh_key }) : NULL;
     if (context)
         balance_context(gateway->balance, context);
-    context = gateway->listener_tls ? tls_server(&(struct tls_files){ NULL, o->cert, o->key }) : NULL;
+    context = gateway->listener_tls ? tls_server(&(struct tls_files){ o->client_ca, o->cert, o->key }) : NULL;
     if (context)
         listener_context(gateway->listener_tls, context);
     say(SAY_INFO, NULL, "keys and certificates were read again");
@@ -139,7 +140,8 @@ void gateway_reload(struct gateway *gateway)
 /* Also changes once in the life of a TLS ticket, so that their keys are new. */
 static uint64_t file_marks(const struct gateway_options *o)
 {
-    const char *paths[] = { o->auth.keys, o->cert, o->key, o->mesh_ca, o->mesh_cert, o->mesh_key };
+    const char *paths[] = { o->auth.keys, o->auth.accounts, o->client_ca, o->cert,
+                            o->key,       o->mesh_ca,       o->mesh_cert, o->mesh_key };
     uint64_t marks = (uint64_t)(wheel_now_us() / (TLS_TICKET_S * INT64_C(1000000)));
     struct stat st;
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)

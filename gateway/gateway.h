@@ -33,8 +33,9 @@ extern const struct gateway_limits gateway_limits;
 
 /* Strings must outlive the gateway, but for peers. */
 struct gateway_options {
-    const char *listen, *listen_tls;            /* host:port or NULL */
-    const char *cert, *key;                     /* for clients, with listen_tls */
+    const char *listen, *listen_tls; /* host:port or NULL */
+    const char *cert, *key;          /* for clients, with listen_tls */
+    const char *client_ca; /* of certificates that clients may show, with listen_tls; NULL or "": none is asked for */
     const char *mesh_ca, *mesh_cert, *mesh_key; /* towards processes behind; all NULL: cleartext */
     const char *peers;
     const char *cors_origins; /* of pages that may call: "https://a,https://b", "*"; NULL or "": none */

@@ -73,36 +73,15 @@ static int check_signature(const struct jwt_rules *rules, const struct token *to
 
 /* --- claims --- */
 
-static const struct {
-    const char *name;
-    Mesh__V1__Role role;
-} roles[] = {
-    { "customer", MESH__V1__ROLE__CUSTOMER },   { "csr", MESH__V1__ROLE__CSR },
-    { "warehouse", MESH__V1__ROLE__WAREHOUSE }, { "erp", MESH__V1__ROLE__ERP },
-    { "operator", MESH__V1__ROLE__OPERATOR },   { "admin", MESH__V1__ROLE__ADMIN },
-};
-
-static uint32_t role_bit(const char *name)
-{
-    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
-        if (name && strcmp(roles[i].name, name) == 0)
-            return ROLE_BIT(roles[i].role);
-    return 0;
-}
-
 static int read_caller(json_t *claims, struct caller *ret_caller)
 {
     const char *subject = json_string_value(json_object_get(claims, "sub"));
     json_t *list = json_object_get(claims, "roles");
-    if (!subject || !*subject || strlen(subject) >= CALLER_SUBJECT_MAX || !json_is_array(list) ||
-        json_array_size(list) == 0)
+    if (!subject || !auth_subject_fits(subject) || !json_is_array(list) || json_array_size(list) == 0)
         return -EINVAL;
-    for (const char *c = subject; *c; c++)
-        if (*c <= ' ' || *c > '~') /* what travels as metadata */
-            return -EINVAL;
     struct caller caller = { 0 };
     for (size_t i = 0; i < json_array_size(list); i++) {
-        uint32_t bit = role_bit(json_string_value(json_array_get(list, i)));
+        uint32_t bit = auth_role(json_string_value(json_array_get(list, i)));
         if (!bit)
             return -EINVAL;
         caller.roles |= bit;

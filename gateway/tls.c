@@ -59,6 +59,12 @@ SSL_CTX *tls_server(const struct tls_files *files)
         return NULL;
     SSL_CTX_set_alpn_select_cb(context, select_protocol, NULL);
     SSL_CTX_set_timeout(context, TLS_TICKET_S);
+    if (!files->ca)
+        return context;
+    /* Whoever goes on with a session has shown his certificate to this very context, and so by this CA. */
+    SSL_CTX_set_session_id_context(context, (const unsigned char *)"ordermesh", 9);
+    SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(files->ca));
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
     return context;
 }
 

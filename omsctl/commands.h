@@ -54,6 +54,7 @@ int run_status(struct ctl *ctl);
 int run_backup(struct ctl *ctl);
 
 int run_token(struct ctl *ctl);
+int run_apikey_create(struct ctl *ctl);
 int run_call(struct ctl *ctl);
 int run_list(struct ctl *ctl);
 int run_describe(struct ctl *ctl);

@@ -198,6 +198,15 @@ static const struct flag token_flags[] = {
     {},
 };
 
+static const struct flag apikey_flags[] = {
+    { "sub", "SUBJECT", NULL, "who the machine is: what services and logs call it" },
+    { "role", "ROLE[,ROLE]", NULL, "customer, csr, warehouse, erp, operator, admin" },
+    { "expires", "DAY", NULL, "when it ends, such as 2027-01-31; never if not given" },
+    { "from", "NETWORK[,NETWORK]", NULL, "where it may be used, such as 192.0.2.0/24; anywhere if not given" },
+    { "accounts", "FILE", NULL, "the gateway's file of accounts, which gets the line" },
+    {},
+};
+
 static const struct command commands[] = {
     { "catalog import", "FILE",
       "Loads products, locations and stock from files.\n\n"
@@ -298,6 +307,11 @@ static const struct command commands[] = {
       "DIR must not exist, and does not until all of them are whole; SERVICE --restore DIR puts one back.",
       run_backup, NULL, 1, -1 },
     { "token", "--sub S --role R[,R]", "Makes a token signed with the development key.", run_token, token_flags, 0, 0 },
+    { "apikey create", "ID --sub S --role R[,R]",
+      "Makes an API key for a machine.\n\n"
+      "The key is shown once. What the gateway needs to know it is a line in its file of accounts (--accounts), which "
+      "it\nreads again within seconds; without --accounts the line is shown, too.",
+      run_apikey_create, apikey_flags, 1, 1 },
     { "call", "METHOD [JSON|-]",
       "Calls any method, which it learns from the server by reflection.\n\n"
       "METHOD is package.Service/Method. The request is JSON, from the argument or from stdin (-); {} if there is "

@@ -175,10 +175,36 @@ def a_gateway_that_starts_before_its_issuer_waits_for_it():
         await_true("the issuer was found", lambda: ask(address, key.token()) == "")
 
 
+def a_machine_has_an_api_key_until_its_line_is_gone():
+    accounts = MESH.dir / "accounts"
+    accounts.write_text("# machines", encoding="ascii")  # without an end of line
+    lists = ("oms.order.v1.OrderService/ListOrders", {"pageSize": 1})
+    with gateway(MESH.dir / "keys" / "token.pub", "--accounts", accounts) as address:
+        key = MESH.ctl("apikey", "create", "sap-1", "--sub", "sap", "--role", "erp", "--from", "127.0.0.0/8", "--expires",
+                       "2999-01-31", "--accounts", accounts).strip()
+        line = accounts.read_text(encoding="ascii").splitlines()[1]
+        assert line.startswith("key sap-1 ") and key.split(".")[1] not in line, line
+        with Client(types.SimpleNamespace(address=address)) as client:
+            def refused(name="x-api-key", value=key):
+                try:
+                    client.call(*lists, extra={name: value})
+                    return ""
+                except Refused as e:
+                    return e.reason or e.code
+            await_true("the key is known", lambda: refused() == "")
+            assert refused("authorization", "ApiKey " + key) == ""
+            assert refused(value=key[:-1] + ("A" if key[-1] != "A" else "E")) == "API_KEY_UNKNOWN"
+            accounts.write_text("", encoding="ascii")
+            await_true("the key is forgotten", lambda: refused() == "API_KEY_UNKNOWN")
+    made = MESH.ask("apikey", "create", "crm", "--sub", "crm", "--role", "csr")
+    assert made["account"].startswith("key crm ") and made["key"].startswith("omk_crm."), made
+
+
 with Mesh() as MESH:
     sys.exit(0 if tap.run([
         tokens_of_another_library_are_taken_in_every_algorithm,
         keys_that_the_issuer_rotates_are_followed_by_their_kid,
         an_issuer_that_hangs_or_lies_changes_nothing,
         a_gateway_that_starts_before_its_issuer_waits_for_it,
+        a_machine_has_an_api_key_until_its_line_is_gone,
     ]) else 1)

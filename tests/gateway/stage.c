@@ -116,6 +116,8 @@ void stage_open_on(struct stage *stage, int how, const struct port *port)
     stage->port.wall_us = wall_us;
     stage->port.mono_us = mono_us;
     keys_make(&stage->keys);
+    snprintf(stage->accounts, sizeof(stage->accounts), "%s/accounts", stage->keys.dir);
+    stage_accounts(stage, "");
     start_backends(stage, tls, two || named);
     snprintf(first, sizeof(first), "127.0.0.1:%d", stage->order[0].port);
     if (named)
@@ -128,7 +130,7 @@ void stage_open_on(struct stage *stage, int how, const struct port *port)
     struct gateway_options options = {
         .listen = "127.0.0.1:0",
         .peers = peers,
-        .auth = { stage->keys.jwt_path, "ordermesh-dev", "ordermesh", 0 },
+        .auth = { stage->keys.jwt_path, "ordermesh-dev", "ordermesh", .accounts = stage->accounts },
     };
     if (tls) {
         keys_certificate(&stage->keys, "gateway", stage->mesh_cert, stage->mesh_key);
@@ -136,7 +138,7 @@ void stage_open_on(struct stage *stage, int how, const struct port *port)
         options.listen_tls = "127.0.0.1:0";
         options.cert = stage->cert;
         options.key = stage->key;
-        options.mesh_ca = stage->keys.ca_path;
+        options.client_ca = options.mesh_ca = stage->keys.ca_path;
         options.mesh_cert = stage->mesh_cert;
         options.mesh_key = stage->mesh_key;
         stage->client_context = tls_client(&(struct tls_files){ stage->keys.ca_path, NULL, NULL });
@@ -147,6 +149,16 @@ void stage_open_on(struct stage *stage, int how, const struct port *port)
     stage_until(stage, gateway_serving(stage->gateway));
     if (two)
         stage_until(stage, balance_count(stage->gateway->balance, 0) == 2);
+}
+
+void stage_accounts(struct stage *stage, const char *text)
+{
+    FILE *file = fopen(stage->accounts, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    fclose(file);
+    if (stage->gateway)
+        gateway_reload(stage->gateway);
 }
 
 void stage_open(struct stage *stage, int how)

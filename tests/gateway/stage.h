@@ -23,6 +23,7 @@ struct stage {
     struct backend order[STAGE_BACKENDS], inventory;
     struct gateway *gateway;
     SSL_CTX *client_context; /* what clients trust */
+    char accounts[128];      /* the file of them, which begins empty */
     char mesh_cert[128], mesh_key[128], cert[128], key[128];
     char bearer[1024]; /* "authorization: Bearer …\n" of customer ann */
     bool destroyed, drained;
@@ -41,6 +42,8 @@ void stage_close(struct stage *stage);
 struct peer *stage_client(struct stage *stage);
 /* authorization line of a caller with these roles; static buffer. */
 const char *stage_bearer(struct stage *stage, const char *subject, const char *roles);
+/* The accounts of machines are these from now on. */
+void stage_accounts(struct stage *stage, const char *text);
 /* Runs the loop once; fails the test when its clock is past until_us. */
 void stage_turn(struct stage *stage, int64_t until_us);
 
