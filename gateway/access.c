@@ -3,9 +3,11 @@
 
 #include "gateway/dialect.h"
 #include "gateway/edge.h"
+#include "gateway/limited.h"
 #include "mesh/port.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define TIMEOUT_LONGEST_US (7 * 86400 * INT64_C(1000000))
 
@@ -86,6 +88,35 @@ static int find_process(struct exchange *x, struct answer *ret_answer)
     return 0;
 }
 
+static int check_rate(struct rates *rates, enum limit limit, const void *key, size_t len, const struct exchange *x,
+                      struct answer *ret_answer)
+{
+    int64_t wait_us = rates ? rates_take(rates, key, len, x->begun_us) : 0;
+    if (wait_us == 0)
+        return 0;
+    limit_met(limit);
+    *ret_answer = (struct answer){ RPC_RESOURCE_EXHAUSTED, "RATE_LIMITED", "this is called too often", wait_us };
+    return -EACCES;
+}
+
+/* Before anything is looked at that costs. */
+static int check_source(struct exchange *x, struct answer *ret_answer)
+{
+    const struct source *source = x->edge->source;
+    return check_rate(x->gateway->by_source, LIMIT_RATE_SOURCE, source->network, sizeof(source->network), x,
+                      ret_answer);
+}
+
+/* Guests are known by nothing but their source. */
+static int check_principal(struct exchange *x, struct answer *ret_answer)
+{
+    const struct principal *p = x->principal;
+    if (p->caller.roles == ROLE_BIT(MESH__V1__ROLE__GUEST))
+        return 0;
+    return check_rate(x->gateway->by_principal, LIMIT_RATE_PRINCIPAL, p->caller.subject, strlen(p->caller.subject), x,
+                      ret_answer);
+}
+
 static int find_caller(struct exchange *x, struct answer *ret_answer)
 {
     struct refusal refusal;
@@ -141,11 +172,14 @@ static int find_end(struct exchange *x, struct answer *ret_answer)
 
 int access_check(struct exchange *x, struct answer *ret_answer)
 {
-    static int (*const steps[])(struct exchange *, struct answer *) = { check_room, find_route,   find_caller,
-                                                                        check_role, find_process, find_deadline,
-                                                                        find_end };
+    static int (*const steps[])(struct exchange *, struct answer *) = { check_room,   check_source,    find_route,
+                                                                        find_caller,  check_principal, check_role,
+                                                                        find_process, find_deadline,   find_end };
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         int r = steps[i](x, ret_answer);
+        if (r < 0 && (ret_answer->code == RPC_UNAUTHENTICATED || ret_answer->code == RPC_PERMISSION_DENIED ||
+                      ret_answer->code == RPC_RESOURCE_EXHAUSTED))
+            audit_refused(&x->gateway->audit, x, ret_answer);
         if (r < 0)
             return r;
     }

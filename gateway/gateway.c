@@ -105,8 +105,20 @@ static int64_t look_often(const struct gateway_limits *limits)
     return least_us / 2 + 1;
 }
 
+static int open_rates(struct gateway *gateway)
+{
+    const struct gateway_options *o = &gateway->options;
+    if (o->rate_source.interval_us && !(gateway->by_source = rates_create(&o->rate_source)))
+        return -ENOMEM;
+    if (o->rate_principal.interval_us && !(gateway->by_principal = rates_create(&o->rate_principal)))
+        return -ENOMEM;
+    return 0;
+}
+
 static int open_parts(struct gateway *gateway)
 {
+    if (open_rates(gateway) < 0)
+        return -ENOMEM;
     gateway->sources = sources_create();
     if (!gateway->sources)
         return -ENOMEM;
@@ -263,6 +275,8 @@ static void all_closed(uv_handle_t *handle)
     local_destroy(gateway->local);
     routes_destroy(gateway->routes);
     auth_destroy(gateway->auth);
+    rates_destroy(gateway->by_source);
+    rates_destroy(gateway->by_principal);
     sources_destroy(gateway->sources);
     mint_trim();
     blocks_trim();

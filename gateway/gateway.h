@@ -1,9 +1,11 @@
 /* The process as its parts share it. Everything here belongs to the loop lane. */
 #pragma once
 
+#include "gateway/audit.h"
 #include "gateway/auth.h"
 #include "gateway/balance.h"
 #include "gateway/link.h"
+#include "gateway/rate.h"
 #include "gateway/retry.h"
 
 struct port;
@@ -40,7 +42,8 @@ struct gateway_options {
     const char *peers;
     const char *cors_origins; /* of pages that may call: "https://a,https://b", "*"; NULL or "": none */
     struct auth_options auth;
-    struct gateway_limits limits; /* zeroes: gateway_limits */
+    struct rate rate_source, rate_principal; /* calls; zeroes: no limit */
+    struct gateway_limits limits;            /* zeroes: gateway_limits */
     bool access_log;
     uint64_t trace_every; /* one call in so many is sampled; 0: none */
 };
@@ -54,6 +57,8 @@ struct gateway {
     struct gateway_limits limits;
     struct port *port; /* clocks, and calls of the gateway's own */
     struct auth *auth;
+    struct audit audit;
+    struct rates *by_source, *by_principal; /* NULL: no limit */
     struct routes *routes;
     struct balance *balance;
     struct retries retries;

@@ -22,6 +22,8 @@ void limits_open(void)
         "tokens",
         "buffered",
         "protocol",
+        "rate-source",
+        "rate-principal",
     };
     for (int i = 0; i < LIMITS && !counters[i]; i++) {
         char labels[64];

@@ -32,6 +32,8 @@ static struct option options[] = {
     { "accounts", OPTION_TEXT, NULL, "file of the machines that have API keys or certificates (docs/gateway.md)" },
     { "client-ca", OPTION_TEXT, NULL, "PEM file of the CA of certificates that clients may show" },
     { "token-cache", OPTION_NUMBER, "16384", "verified tokens that are remembered" },
+    { "rate-source", OPTION_TEXT, "", "calls from one address, or one /64 of IPv6: 1000/s:2000, 600/m; no limit" },
+    { "rate-principal", OPTION_TEXT, "", "calls of one caller, wherever from; no limit" },
     { "connections", OPTION_NUMBER, "60000", "clients' connections at most" },
     { "connections-per-source", OPTION_NUMBER, "4096", "of these from one address, or one /64 of IPv6" },
     { "streams", OPTION_NUMBER, "128", "calls under way on one connection at most" },
@@ -153,7 +155,7 @@ static void close_handles(struct process *p)
 
 static int serve(struct process *p)
 {
-    const struct gateway_options o = {
+    struct gateway_options o = {
         .listen = text("listen"),
         .listen_tls = text("listen-tls"),
         .cert = text("cert"),
@@ -183,6 +185,11 @@ static int serve(struct process *p)
         .access_log = number("access-log"),
         .trace_every = p->exporter ? (uint64_t)number("trace-every") : 0,
     };
+    if (rate_parse(text("rate-source"), &o.rate_source) < 0 ||
+        rate_parse(text("rate-principal"), &o.rate_principal) < 0) {
+        say(SAY_ERROR, NULL, "rates are such as 1000/s:2000 or 600/m");
+        return -EINVAL;
+    }
     int r = admin_create(text("admin-listen"), is_serving, p, &p->admin);
     if (r == 0)
         r = gateway_create(real_port(p->real), real_port_loop(p->real), &o, &p->gateway);
