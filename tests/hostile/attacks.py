@@ -1,6 +1,7 @@
 """Each attack is a function that is given the stand and some seconds, and says what it got. What must hold afterwards it
 asserts itself; memory, the bystanders and what is left of it are looked at by run."""
 import contextlib
+import gzip
 import random
 import ssl
 import struct
@@ -283,6 +284,33 @@ def message_bombs(stand, seconds):
     return f"{len(claims) + len(texts) + 1} refused or answered"
 
 
+def gzip_bombs(stand, seconds):
+    """64 MiB in 64 KiB, in every place where gzip is or might be understood."""
+    bomb = gzip.compress(b" " * (64 << 20))
+    twice = gzip.compress(bomb)
+    framed = b"\x01" + struct.pack(">I", len(bomb)) + bomb
+    unary = [(post(LIST, body, "Content-Encoding: gzip", content=content), content)
+             for body in (bomb, twice) for content in ("application/json", "application/proto")]
+    streams = [(post(LIST, framed, *more, content=content), content) for content, *more in
+               (("application/connect+json", "Connect-Content-Encoding: gzip"), ("application/grpc-web", "Grpc-Encoding: gzip"))]
+    n = 0
+    for request, content in (unary + streams) * 3:
+        with Wire(stand.port, ATTACKER) as wire:
+            wire.send(request, 2)
+            must(wire.await_text(b"\r\n\r\n", 3), f"a bomb in {content} is not answered")
+            must(not (wire.got.startswith(b"HTTP/1.1 200 ") and content in ("application/json", "application/proto")),
+                 f"a bomb in {content} is taken")
+            n += 1
+    with http2(stand.port, ATTACKER) as wire:
+        for i in range(30):
+            wire.send(frame(HEADERS, END_HEADERS, 1 + 2 * i, head(LIST, ("grpc-encoding", "gzip"))))
+            for at in range(0, len(framed), 16384):
+                wire.send(frame(DATA, END_STREAM if at + 16384 >= len(framed) else 0, 1 + 2 * i, framed[at:at + 16384]), 0.1)
+        own = wire.await_stream(1, 3)
+        must(wire.closed or (own and not any(f[0] == DATA for f in own)), "a bomb in gRPC is taken")
+    return f"{n + 30} refused"
+
+
 def tokens(stand, seconds):
     bad = ["", "Bearer ", "Bearer " + "a" * 12000, "Bearer a.b.c", "Bearer " + ".".join(["eyJhbGciOiJub25lIn0"] * 2) + ".",
            "Basic YTpi", "Bearer " + "." * 5000, "Bearer eyJhbGciOiJIUzI1NiJ9.e30.AAAA"]
@@ -433,5 +461,5 @@ def no_more_files(stand, seconds):
 
 ATTACKS = [rapid_reset, continuation_flood, settings_flood, table_size_flood, ping_flood, window_flood, window_overflow,
            priority_flood, empty_frames, streams_beyond_the_limit, zero_windows, deaf_readers, slow_heads, slow_bodies,
-           half_handshakes, header_bombs, message_bombs, tokens, malformed_frames, smuggling, false_claims, odd_timeouts,
+           half_handshakes, header_bombs, message_bombs, gzip_bombs, tokens, malformed_frames, smuggling, false_claims, odd_timeouts,
            many_connections, calls_in_quick_connections, no_more_files]
