@@ -1,8 +1,7 @@
 /* HTTP/1.1 connections of clients (RFC 9112): one request at a time, answered before the next one is looked at. What an
  * exchange keeps of the head comes from mint.c, so that it cannot tell which protocol it came over. */
-#include "gateway/edge.h"
+#include "gateway/h1.h"
 
-#include "gateway/chunked.h"
 #include "gateway/h1_head.h"
 #include "gateway/mint.h"
 
@@ -12,43 +11,9 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 
-#define STREAM    1           /* of every exchange: 0 is the connection */
-#define WINDOW    (64 * 1024) /* bytes of a body that wait for whoever serves it, before reading stops */
-#define PART_US   (2 * 1000 * 1000)
-#define CHUNK     9  /* bytes of a chunk's size, CR LF */
-#define CHUNK_END 7  /* CR LF, and 0 CR LF CR LF */
-#define ROOM      64 /* for one line of the reply's head */
-
-enum phase {
-    HEAD, /* the head of a request is awaited */
-    BODY,
-    WHOLE, /* it is there, and the answer is awaited */
-    OVER,  /* nothing more is read */
-};
-
-enum framing { UNDECIDED, LENGTH, CHUNKED, TO_THE_END };
-
-struct h1 {
-    enum phase phase;
-    enum framing framing; /* of the reply */
-    struct pipe held;     /* what came and is not looked at yet: a head, or requests after this one */
-    size_t counted;       /* of it, as buffered */
-    size_t line;          /* of a head that is not whole: its last line */
-    int64_t head_us;      /* when it began */
-    struct chunked chunked;
-    uint64_t left; /* of a body with a length */
-    size_t unread; /* bytes of the body that nobody has taken yet */
-    char *head;    /* of the reply: status line and headers, until they are written */
-    size_t head_len;
-    uint64_t reply_left; /* with a length */
-    bool is_chunked;     /* the request */
-    bool body;           /* the reply has one */
-    bool keep;           /* the connection, after this answer */
-    bool old, headers_only;
-    bool go_on;   /* 100 Continue is to be said */
-    bool reading; /* inside exchange_read */
-    bool broken;  /* the reply cannot be ended as it should be */
-};
+#define STREAM  1           /* of every exchange: 0 is the connection */
+#define WINDOW  (64 * 1024) /* bytes of a body that wait for whoever serves it, before reading stops */
+#define PART_US (2 * 1000 * 1000)
 
 /* --- what is held --- */
 
@@ -266,61 +231,7 @@ static int input(struct link *link, const uint8_t *data, size_t n)
     return advance(edge);
 }
 
-/* --- replies --- */
-
-static size_t put(struct outbuf *out, const void *data, size_t n)
-{
-    memcpy(out->data + out->len, data, n);
-    out->len += n;
-    return n;
-}
-
-static size_t room_in(const struct outbuf *out)
-{
-    return sizeof(out->data) - out->len;
-}
-
-/* The last line of the head: how long the reply is, which is known if all of it is there. */
-static void put_head(struct edge *edge, struct outbuf *out, bool whole, size_t n)
-{
-    struct h1 *h1 = edge->h1;
-    bool silent = !h1->body || h1->headers_only;
-    put(out, h1->head, h1->head_len);
-    free(h1->head);
-    h1->head = NULL;
-    if (!edge->exchanges->call.request_ended)
-        h1->keep = false;
-    if (!h1->keep)
-        put(out, "connection: close\r\n", 19);
-    if (h1->framing == UNDECIDED && (whole || !h1->body)) {
-        h1->framing = LENGTH;
-        h1->reply_left = n;
-        out->len += (size_t)snprintf((char *)out->data + out->len, ROOM, "content-length: %zu\r\n", n);
-    } else if (h1->framing == UNDECIDED) {
-        h1->framing = h1->old ? TO_THE_END : CHUNKED;
-        if (h1->framing == CHUNKED)
-            put(out, "transfer-encoding: chunked\r\n", 28);
-    }
-    put(out, "\r\n", 2);
-    if (silent)
-        h1->framing = LENGTH;
-}
-
-static void put_bytes(struct edge *edge, struct outbuf *out, size_t n)
-{
-    struct h1 *h1 = edge->h1;
-    struct exchange *x = edge->exchanges;
-    size_t before = out->len;
-    if (h1->framing == LENGTH)
-        h1->reply_left -= n < h1->reply_left ? n : h1->reply_left;
-    if (h1->framing == CHUNKED)
-        out->len += (size_t)snprintf((char *)out->data + out->len, CHUNK + 1, "%zx\r\n", n);
-    exchange_take(x, out, n);
-    if (h1->framing == CHUNKED)
-        put(out, "\r\n", 2);
-    if (h1->headers_only)
-        out->len = before;
-}
+/* --- what is said --- */
 
 /* The answer is given. Then it is the turn of what came meanwhile. */
 static int answered(struct edge *edge)
@@ -345,52 +256,16 @@ static int answered(struct edge *edge)
     return 0;
 }
 
-/* As much of the reply as there is room for: 1: there is more, or the next one; 0; a negative errno. */
-static int put_reply(struct edge *edge, struct outbuf *out)
-{
-    struct h1 *h1 = edge->h1;
-    struct exchange *x = edge->exchanges;
-    if (h1->head && !h1->body) {
-        put_head(edge, out, true, 0);
-        return answered(edge);
-    }
-    size_t lines = h1->head ? h1->head_len + 3 * ROOM : 0;
-    while (room_in(out) > lines + CHUNK + CHUNK_END + 4096) {
-        uint32_t flags = 0;
-        h1->reading = true;
-        ssize_t n = exchange_read(x, room_in(out) - lines - CHUNK - CHUNK_END, &flags);
-        h1->reading = false;
-        if (n < 0 && n != NGHTTP2_ERR_DEFERRED)
-            return -EPROTO;
-        bool end = n >= 0 && (flags & NGHTTP2_DATA_FLAG_EOF);
-        if (h1->head)
-            put_head(edge, out, end, n > 0 ? (size_t)n : 0);
-        lines = 0;
-        if (n == NGHTTP2_ERR_DEFERRED)
-            return 0;
-        if (n > 0)
-            put_bytes(edge, out, (size_t)n);
-        if (!end)
-            continue;
-        if (h1->framing == LENGTH && h1->reply_left && !h1->headers_only)
-            return -EPROTO;
-        if (h1->framing == CHUNKED)
-            put(out, "0\r\n\r\n", 5);
-        return answered(edge);
-    }
-    return 1;
-}
-
 static int output(struct link *link, struct outbuf *out)
 {
     struct edge *edge = (struct edge *)link;
     struct h1 *h1 = edge->h1;
     if (h1->go_on)
-        put(out, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+        h1_put(out, "HTTP/1.1 100 Continue\r\n\r\n", 25);
     h1->go_on = false;
     if (!edge->exchanges) {
         if (h1->head)
-            put(out, h1->head, h1->head_len);
+            h1_put(out, h1->head, h1->head_len);
         free(h1->head);
         h1->head = NULL;
         return 0;
@@ -399,51 +274,24 @@ static int output(struct link *link, struct outbuf *out)
         return -ECANCELED;
     if (!h1->head && h1->framing == UNDECIDED)
         return 0;
-    return put_reply(edge, out);
+    switch (h1_reply_put(h1, edge->exchanges, out)) {
+    case H1_MORE:
+        return 1;
+    case H1_GIVEN:
+        return answered(edge);
+    case H1_BROKEN:
+        return -EPROTO;
+    default:
+        return 0;
+    }
 }
 
 /* --- what exchanges ask for --- */
 
-static bool is_named(const nghttp2_nv *nv, const char *name)
-{
-    return nv->namelen == strlen(name) && memcmp(nv->name, name, nv->namelen) == 0;
-}
-
-/* Lines of the reply's head but for the last ones, which put_head adds. Values come from processes behind, which are
- * believed, but not so far that they could end a line. */
 static void head(struct edge *edge, struct exchange *x, const nghttp2_nv *nva, size_t n, bool body)
 {
-    struct h1 *h1 = edge->h1;
-    size_t room = 3 * ROOM;
-    int status = 500;
-    for (size_t i = 0; i < n; i++)
-        room += nva[i].namelen + nva[i].valuelen + 4;
+    h1_reply_head(edge->h1, nva, n, body);
     link_wake(&edge->link);
-    h1->head = room < LINK_OUT / 2 ? malloc(room) : NULL;
-    if (!h1->head) {
-        h1->broken = true;
-        return;
-    }
-    if (n && is_named(&nva[0], ":status") && nva[0].valuelen == 3)
-        status = (nva[0].value[0] - '0') * 100 + (nva[0].value[1] - '0') * 10 + nva[0].value[2] - '0';
-    char *at =
-        h1->head + snprintf(h1->head, ROOM, "HTTP/1.1 %d %s\r\n", status, http_status_str((enum http_status)status));
-    for (size_t i = 0; i < n; i++) {
-        if (nva[i].name[0] == ':' || !nghttp2_check_header_value(nva[i].value, nva[i].valuelen))
-            continue;
-        if (is_named(&nva[i], "content-length")) {
-            h1->framing = LENGTH;
-            h1->reply_left = strtoull((const char *)nva[i].value, NULL, 10);
-        }
-        at = mempcpy(at, nva[i].name, nva[i].namelen);
-        at = mempcpy(at, ": ", 2);
-        at = mempcpy(at, nva[i].value, nva[i].valuelen);
-        at = mempcpy(at, "\r\n", 2);
-    }
-    if (status == 204 || status == 304) /* they have neither a body nor a length */
-        h1->framing = LENGTH;
-    h1->head_len = (size_t)(at - h1->head);
-    h1->body = body;
 }
 
 /* Whoever has no trailers does without; but for a reply that breaks off, which must not look whole. */

@@ -377,6 +377,26 @@ START_TEST(nobody_says_by_http_1_1_who_he_is_in_the_mesh)
 }
 END_TEST
 
+START_TEST(no_header_of_a_reply_ends_a_line)
+{
+    stage_open(&stage, 0);
+    struct client *c = client_connect(0);
+    client_post(c, GET_ORDER, "application/json", "Content-Length: 19\r\n");
+    client_send(c, "{\"orderId\":\"ord_1\"}");
+    stage_until(&stage, stage.order[0].n_requests == 1);
+    struct call *seen = web_request(&stage, &stage.order[0]);
+    stage_until(&stage, seen->ended);
+    call_head(seen, ":status: 200\ncontent-type: application/grpc\nx-good: g\nx-bad: b\rset-cookie: c\n");
+    call_put_message(seen, REPLY_1, sizeof(REPLY_1) - 1);
+    call_trailers(seen, "grpc-status: 0\n");
+    await(c, REPLY_1_JSON, 1);
+    ck_assert_int_eq(count_of(c, "x-good: g\r\n"), 1);
+    ck_assert_int_eq(count_of(c, "set-cookie"), 0);
+    client_close(c);
+    stage_close(&stage);
+}
+END_TEST
+
 START_TEST(the_last_answer_of_a_gateway_that_drains_says_so)
 {
     stage_open(&stage, 0);
@@ -533,7 +553,8 @@ SUITE("h1", 60, requests_follow_each_other_on_one_connection, a_request_may_come
       a_stream_comes_in_chunks_as_it_is_said, calls_sent_ahead_wait_and_are_held_within_bounds,
       who_waits_to_be_asked_for_the_body_is_asked, a_body_that_nobody_takes_stops_the_client,
       a_client_that_hangs_up_ends_its_call, a_body_that_is_not_in_chunks_ends_the_call,
-      nobody_says_by_http_1_1_who_he_is_in_the_mesh, the_last_answer_of_a_gateway_that_drains_says_so,
-      what_is_no_request_is_refused_and_nothing_after_it_is_read, headers_are_limited_as_on_http2,
-      an_answer_reaches_who_is_still_sending, headers_that_take_too_long_are_not_waited_for,
-      a_connection_without_requests_is_closed, a_gateway_that_drains_closes_idle_connections)
+      nobody_says_by_http_1_1_who_he_is_in_the_mesh, no_header_of_a_reply_ends_a_line,
+      the_last_answer_of_a_gateway_that_drains_says_so, what_is_no_request_is_refused_and_nothing_after_it_is_read,
+      headers_are_limited_as_on_http2, an_answer_reaches_who_is_still_sending,
+      headers_that_take_too_long_are_not_waited_for, a_connection_without_requests_is_closed,
+      a_gateway_that_drains_closes_idle_connections)
