@@ -16,7 +16,7 @@ static struct stage stage;
 static atomic_int named; /* bits of the backends of svc-order that the name stands for; 0: the lookup fails */
 static atomic_int lookups;
 
-static struct addrinfo *address_of(int port, struct addrinfo *next)
+static struct addrinfo *address_at(int port, struct addrinfo *next)
 {
     struct addrinfo *info = calloc(1, sizeof(*info));
     struct sockaddr_in *address = calloc(1, sizeof(*address));
@@ -39,7 +39,7 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
     struct addrinfo *list = NULL;
     for (int i = 0; i < STAGE_BACKENDS; i++)
         if (named & 1 << i)
-            list = address_of(stage.order[i].port, list);
+            list = address_at(stage.order[i].port, list);
     lookups++;
     *ret_list = list;
     return list ? 0 : EAI_AGAIN;
