@@ -7,6 +7,8 @@
 
 #define PAGE_DEFAULT 50
 #define PAGE_LINES   2000 /* a page ends before more lines than that, so that its size is bounded */
+#define LOOK_ROWS    1000 /* so many are looked at for a page */
+#define CHUNK        200  /* in one statement */
 
 static void read_head(const struct rows *rows, size_t row, Fulfillment *f)
 {
@@ -85,23 +87,27 @@ static int read_lines(struct txn *txn, Fulfillment *const *fulfillments, size_t 
     return 0;
 }
 
+/* Without its lines, for which it has room. */
+static int make(struct txn *txn, const struct rows *rows, size_t row, Fulfillment **ret_fulfillment)
+{
+    Fulfillment *f = arena_message(txn->arena, &oms__shipping__v1__fulfillment__descriptor);
+    if (!f)
+        return -ENOMEM;
+    read_head(rows, row, f);
+    f->lines = arena_alloc(txn->arena, row_int(rows, row, COLUMN_LINES) * sizeof(FulfillmentLine *));
+    f->missing = arena_alloc(txn->arena, row_int(rows, row, COLUMN_LINES) * sizeof(FulfillmentLine *));
+    *ret_fulfillment = f;
+    return f->lines && f->missing ? 0 : -ENOMEM;
+}
+
 int fulfillments_read(struct txn *txn, const struct rows *rows, size_t n, Fulfillment ***ret_fulfillments)
 {
     Fulfillment **fulfillments = arena_alloc(txn->arena, n * sizeof(Fulfillment *));
-    if (!fulfillments)
-        return -ENOMEM;
-    for (size_t i = 0; i < n; i++) {
-        Fulfillment *f = arena_message(txn->arena, &oms__shipping__v1__fulfillment__descriptor);
-        if (!f)
-            return -ENOMEM;
-        read_head(rows, i, f);
-        f->lines = arena_alloc(txn->arena, row_int(rows, i, COLUMN_LINES) * sizeof(FulfillmentLine *));
-        f->missing = arena_alloc(txn->arena, row_int(rows, i, COLUMN_LINES) * sizeof(FulfillmentLine *));
-        if (!f->lines || !f->missing)
-            return -ENOMEM;
-        fulfillments[i] = f;
-    }
-    int r = n ? read_lines(txn, fulfillments, n) : 0;
+    int r = fulfillments ? 0 : -ENOMEM;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = make(txn, rows, i, &fulfillments[i]);
+    if (r == 0 && n > 0)
+        r = read_lines(txn, fulfillments, n);
     if (r < 0)
         return r;
     *ret_fulfillments = fulfillments;
@@ -171,60 +177,84 @@ int track_fulfillment(struct rpc_call *call, struct txn *txn, const void *in, vo
     return rows.n ? reply_one(txn, &rows, out) : rpc_fail_missing(call, "shipment", req->tracking_number);
 }
 
-/* --- a page --- */
+/* --- a page: it looks at so many rows, and may be short, or empty, with a token that leads on (AIP-158) --- */
 
 struct list {
     const char *owner, *order_id, *location_id; /* "": any */
     struct standings standings;
-    const char *after_id;
-    size_t max;
+    const char *after_id; /* where the walk stands */
+    Fulfillment **found;  /* room for max */
+    size_t n, max;
+    int64_t lines;
+    bool more;
 };
 
-/* Several statements, as each has an index of its own to walk. */
-static int query_list(struct txn *txn, const struct list *list, struct rows *ret_rows)
+#define NEXT(n) "AND f.fulfillment_id > $1 ORDER BY f.fulfillment_id LIMIT " n
+
+/* Several statements, as each has an index of its own to walk; what else is asked is judged row by row, so that none
+ * looks at more rows than it gives. */
+static int query_list(struct txn *txn, const struct list *list, size_t max, struct rows *ret_rows)
 {
     if (list->order_id[0])
         return txn_query(txn, ret_rows,
-                         "SELECT " FULFILLMENT_COLUMNS "FROM fulfillment f WHERE f.order_id = $1 "
-                         "AND f.fulfillment_id > $2 AND f.standing BETWEEN $3 AND $4 "
-                         "AND ($5 = '' OR f.location_id = $5) AND ($6 = '' OR f.customer_id = $6) "
-                         "ORDER BY f.fulfillment_id LIMIT $7",
-                         T(list->order_id), T(list->after_id), I(list->standings.first), I(list->standings.last),
-                         T(list->location_id), T(list->owner), I(list->max));
+                         "SELECT " FULFILLMENT_COLUMNS "FROM fulfillment f WHERE f.order_id = $2 " NEXT("$3"),
+                         T(list->after_id), T(list->order_id), I((int64_t)max));
     if (list->owner[0])
         return txn_query(txn, ret_rows,
-                         "SELECT " FULFILLMENT_COLUMNS "FROM fulfillment f WHERE f.customer_id = $1 "
-                         "AND f.fulfillment_id > $2 AND f.standing BETWEEN $3 AND $4 "
-                         "AND ($5 = '' OR f.location_id = $5) ORDER BY f.fulfillment_id LIMIT $6",
-                         T(list->owner), T(list->after_id), I(list->standings.first), I(list->standings.last),
-                         T(list->location_id), I(list->max));
+                         "SELECT " FULFILLMENT_COLUMNS "FROM fulfillment f WHERE f.customer_id = $2 " NEXT("$3"),
+                         T(list->after_id), T(list->owner), I((int64_t)max));
     if (list->location_id[0] && list->standings.last <= LATE)
         return txn_query(txn, ret_rows,
-                         "SELECT " FULFILLMENT_COLUMNS "FROM fulfillment f WHERE f.location_id = $1 "
-                         "AND f.standing <= 6 AND f.fulfillment_id > $2 AND f.standing BETWEEN $3 AND $4 "
-                         "ORDER BY f.fulfillment_id LIMIT $5",
-                         T(list->location_id), T(list->after_id), I(list->standings.first), I(list->standings.last),
-                         I(list->max));
-    return txn_query(txn, ret_rows,
-                     "SELECT " FULFILLMENT_COLUMNS "FROM fulfillment f WHERE f.fulfillment_id > $1 "
-                     "AND f.standing BETWEEN $2 AND $3 AND ($4 = '' OR f.location_id = $4) "
-                     "ORDER BY f.fulfillment_id LIMIT $5",
-                     T(list->after_id), I(list->standings.first), I(list->standings.last), T(list->location_id),
-                     I(list->max));
+                         "SELECT " FULFILLMENT_COLUMNS
+                         "FROM fulfillment f WHERE f.location_id = $2 AND f.standing <= 6 " NEXT("$3"),
+                         T(list->after_id), T(list->location_id), I((int64_t)max));
+    return txn_query(txn, ret_rows, "SELECT " FULFILLMENT_COLUMNS "FROM fulfillment f WHERE TRUE " NEXT("$2"),
+                     T(list->after_id), I((int64_t)max));
 }
 
-/* How many of the rows make a page: as many as asked for, unless they have too many lines. */
-static size_t page_length(const struct rows *rows, size_t max)
+static bool is_meant(const char *wanted, const char *text)
 {
-    size_t n = 0;
-    int64_t lines = 0;
-    while (n < rows->n && n < max) {
-        lines += row_int(rows, n, COLUMN_LINES);
-        if (n && lines > PAGE_LINES)
-            break;
-        n++;
+    return !wanted[0] || strcmp(wanted, text) == 0;
+}
+
+static bool fits(const struct list *list, const struct rows *rows, size_t row)
+{
+    enum standing standing = (enum standing)row_int(rows, row, COLUMN_STANDING);
+    return standing >= list->standings.first && standing <= list->standings.last &&
+           is_meant(list->owner, row_text(rows, row, 2)) && is_meant(list->location_id, row_text(rows, row, 3));
+}
+
+/* Puts the row on the page, if it fits. 1: it has no room there; the first always has. */
+static int take(struct txn *txn, struct list *list, const struct rows *rows, size_t row)
+{
+    int64_t lines = row_int(rows, row, COLUMN_LINES);
+    if (!fits(list, rows, row))
+        return 0;
+    if (list->n == list->max || (list->n > 0 && list->lines + lines > PAGE_LINES))
+        return 1;
+    list->lines += lines;
+    return make(txn, rows, row, &list->found[list->n++]);
+}
+
+static int look_through(struct txn *txn, struct list *list)
+{
+    bool all = list->standings.first == ALLOCATED && list->standings.last == STANDINGS && !list->location_id[0];
+    size_t chunk = all ? list->max + 1 : CHUNK;
+    if (list->standings.first > list->standings.last)
+        return 0;
+    for (size_t looked = 0; !list->more; looked += chunk) {
+        struct rows rows;
+        int r = query_list(txn, list, chunk, &rows);
+        size_t row = 0;
+        for (; r == 0 && row < rows.n && (r = take(txn, list, &rows, row)) == 0; row++)
+            list->after_id = row_text(&rows, row, 0);
+        if (r < 0)
+            return r;
+        if (row == rows.n && rows.n < chunk)
+            return 0;
+        list->more = r > 0 || looked + chunk >= LOOK_ROWS;
     }
-    return n;
+    return 0;
 }
 
 /* The query is what the page token holds for: a customer's own list is another one than staff's of all. */
@@ -241,7 +271,8 @@ static int open_list(struct rpc_call *call, const ListFulfillmentsRequest *req, 
     };
     const char *after[1], *query = arena_printf(rpc_arena(call), "fulfillments %s\n%s\n%s\n%d", list->owner,
                                                 list->order_id, list->location_id, (int)req->state);
-    if (!query)
+    list->found = arena_alloc(rpc_arena(call), list->max * sizeof(Fulfillment *));
+    if (!query || !list->found)
         return -ENOMEM;
     int r = rpc_page_open(call, req->page_token, query, after, 1);
     if (r < 0)
@@ -258,22 +289,16 @@ int list_fulfillments(struct rpc_call *call, struct txn *txn, const void *in, vo
     struct list list;
     const char *query = NULL;
     int r = open_list(call, in, &list, &query);
+    if (r == 0)
+        r = look_through(txn, &list);
+    if (r == 0 && list.n > 0)
+        r = read_lines(txn, list.found, list.n);
     if (r < 0)
         return r;
-
-    struct rows rows;
-    size_t max = list.max++;
-    r = query_list(txn, &list, &rows);
-    if (r < 0)
-        return r;
-    size_t n = page_length(&rows, max);
-    r = fulfillments_read(txn, &rows, n, &ret->fulfillments);
-    if (r < 0)
-        return r;
-    ret->n_fulfillments = n;
-    if (n == rows.n)
+    ret->fulfillments = list.found;
+    ret->n_fulfillments = list.n;
+    if (!list.more)
         return 0;
-    const char *after[] = { ret->fulfillments[n - 1]->fulfillment_id };
-    ret->next_page_token = (char *)rpc_page_token(call, query, after, 1);
+    ret->next_page_token = (char *)rpc_page_token(call, query, &list.after_id, 1);
     return ret->next_page_token ? 0 : -ENOMEM;
 }

@@ -121,11 +121,19 @@ class Warehouse(Person):
             if e.code not in ("FAILED_PRECONDITION", "NOT_FOUND"):
                 raise
 
+    def parcels(self, state):
+        """The first page that has any; a page looks at so many and no more."""
+        token = ""
+        while True:
+            found = self.insist(PARCELS + "ListFulfillments", {"state": state, "pageSize": 100, "pageToken": token}, "warehouse:walter")
+            token = found["nextPageToken"]
+            if found["fulfillments"] or not token:
+                return found["fulfillments"]
+
     def live(self):
         while not self.until.is_set():
             for state, verb in (("PACKED", "ShipFulfillment"), ("ALLOCATED", "PackFulfillment")):
-                found = self.insist(PARCELS + "ListFulfillments", {"state": state, "pageSize": 100}, "warehouse:walter")
-                for parcel in found["fulfillments"]:
+                for parcel in self.parcels(state):
                     if self.until.is_set():
                         break
                     self.step(verb, parcel)

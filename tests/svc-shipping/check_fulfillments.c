@@ -270,6 +270,36 @@ START_TEST(lists_are_by_order_location_and_state_and_page_by_page)
 }
 END_TEST
 
+/* Each page looks at so many: before what is sought, some are empty. */
+START_TEST(a_list_goes_through_very_many_others_in_pages)
+{
+    yard_open(&s, 1);
+    const CreateFulfillmentResponse *made =
+        get(&s, &order_process, "CreateFulfillment", shares_of(&s, order_to(&s, "York"), 1));
+    packed(&s, made->fulfillment_ids[0]);
+    WRITE(
+        &s, s.shipping,
+        "INSERT INTO fulfillment (fulfillment_id, holder, operation_id, order_id, customer_id, location_id, standing, "
+        "lines, weight_grams, carrier, tracking_number, promise_time_us, delayed, exception, create_time_us, "
+        "update_time_us, version) SELECT printf('a%d', n.i), holder, operation_id, order_id, customer_id, "
+        "location_id, 7, lines, weight_grams, carrier, '', promise_time_us, delayed, exception, create_time_us, "
+        "update_time_us, version FROM fulfillment f CROSS JOIN "
+        "(WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) SELECT i FROM n) n");
+    int pages = 0, found = 0;
+    ListFulfillmentsRequest req = OMS__SHIPPING__V1__LIST_FULFILLMENTS_REQUEST__INIT;
+    req.state = FULFILLMENT_STATE(PACKED);
+    do {
+        const ListFulfillmentsResponse *page = get(&s, &staff, "ListFulfillments", &req);
+        found += (int)page->n_fulfillments;
+        pages++;
+        req.page_token = page->next_page_token;
+    } while (req.page_token[0]);
+    ck_assert_int_eq(found, 1);
+    ck_assert_int_eq(pages, 3);
+    shop_close(&s);
+}
+END_TEST
+
 START_TEST(a_page_token_is_of_one_list)
 {
     yard_open(&s, 1);
@@ -289,4 +319,5 @@ SUITE("fulfillments", 60, each_share_becomes_a_fulfilment_that_is_told,
       what_has_not_left_is_cancelled_and_what_has_stays, what_was_cancelled_before_is_cancelled_still,
       what_is_cancelled_before_it_comes_is_never_created, nobody_cancels_what_another_service_has_created,
       a_customer_sees_his_own_only, what_there_is_not_is_not_found,
-      lists_are_by_order_location_and_state_and_page_by_page, a_page_token_is_of_one_list)
+      lists_are_by_order_location_and_state_and_page_by_page, a_list_goes_through_very_many_others_in_pages,
+      a_page_token_is_of_one_list)
