@@ -6,6 +6,7 @@
 #include "gateway/edge.h"
 #include "gateway/grpc_web.h"
 #include "gateway/gzip.h"
+#include "gateway/rest.h"
 
 #include <errno.h>
 #include <strings.h>
@@ -55,6 +56,8 @@ static bool is_content(nghttp2_vec v, const char *content)
 
 static const struct dialect *choose(struct exchange *x)
 {
+    if (rest_is_path(x))
+        return &rest;
     nghttp2_vec content = x->content ? nghttp2_rcbuf_get_buf(x->content) : (nghttp2_vec){ 0 };
     for (size_t i = 0; x->post && i < sizeof(contents) / sizeof(contents[0]); i++)
         if (is_content(content, contents[i].type))
@@ -252,7 +255,8 @@ bool dialect_answer(struct exchange *x, const char *status, const char *content,
     bool worth = x->translation->deflates && body.len >= DEFLATE_MIN && body.len <= DEFLATE_MAX;
     if (n > DIALECT_FIELDS - 1)
         n = DIALECT_FIELDS - 1;
-    memcpy(all, more, n * sizeof(*all));
+    if (n)
+        memcpy(all, more, n * sizeof(*all));
     if (worth && gzip_deflate(body, arena, &body) == 0)
         all[n++] = dialect_field("content-encoding", "gzip");
     dialect_head(x, status, content, all, n, true);

@@ -8,6 +8,7 @@
 #include "gateway/limited.h"
 #include "gateway/local.h"
 #include "gateway/mint.h"
+#include "gateway/rest_route.h"
 #include "gateway/sources.h"
 #include "gateway/storefront.h"
 #include "gateway/tls.h"
@@ -126,7 +127,8 @@ static int open_parts(struct gateway *gateway)
     if (!gateway->auth)
         return -EINVAL;
     gateway->routes = routes_create(schema_builtin(), &forward_server, own);
-    gateway->local = gateway->routes ? local_create(gateway) : NULL;
+    gateway->rest = gateway->routes ? rest_routes_create(schema_builtin(), gateway->routes) : NULL;
+    gateway->local = gateway->rest ? local_create(gateway) : NULL;
     gateway->hub = gateway->local ? hub_create(gateway) : NULL;
     gateway->fans = gateway->hub ? fans_create(gateway) : NULL;
     if (!gateway->fans)
@@ -273,6 +275,7 @@ static void all_closed(uv_handle_t *handle)
         free(x);
     }
     local_destroy(gateway->local);
+    rest_routes_destroy(gateway->rest);
     routes_destroy(gateway->routes);
     auth_destroy(gateway->auth);
     rates_destroy(gateway->by_source);

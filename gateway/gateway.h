@@ -60,6 +60,7 @@ struct gateway {
     struct audit audit;
     struct rates *by_source, *by_principal; /* NULL: no limit */
     struct routes *routes;
+    struct rest_routes *rest;
     struct balance *balance;
     struct retries retries;
     struct hub *hub;

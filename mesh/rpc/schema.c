@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define RULE_OPTION       50001 /* mesh/v1/options.proto */
+#define RULE_OPTION       50001    /* mesh/v1/options.proto */
+#define HTTP_OPTION       72295728 /* google/api/annotations.proto */
 #define SCHEMA_BUDGET     (64u << 20)
 #define MAX_REQUEST_BYTES (64u << 10)
 #define MAX_LENGTH        256
@@ -94,7 +95,7 @@ static bool make_slots(struct schema *s)
 
 /* --- options: custom ones are unknown fields, and may come in several pieces that merge --- */
 
-static ProtobufCMessage *unpack_rule(struct schema *s, const ProtobufCMessage *options,
+static ProtobufCMessage *unpack_rule(struct schema *s, const ProtobufCMessage *options, uint32_t option,
                                      const ProtobufCMessageDescriptor *rule)
 {
     uint8_t *merged = NULL;
@@ -108,8 +109,8 @@ static ProtobufCMessage *unpack_rule(struct schema *s, const ProtobufCMessage *o
         const ProtobufCMessageUnknownField *field = &options->unknown_fields[i];
         struct bytes in = { field->data, field->len };
         uint64_t n;
-        if (field->tag != RULE_OPTION || field->wire_type != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED ||
-            !wire_varint(&in, &n) || n != in.len)
+        if (field->tag != option || field->wire_type != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED || !wire_varint(&in, &n) ||
+            n != in.len)
             continue;
         memcpy(merged + len, in.data, in.len);
         len += in.len;
@@ -122,7 +123,8 @@ static void apply_field_rule(struct schema *s, const Google__Protobuf__FieldOpti
                              struct schema_field *field)
 {
     const Mesh__V1__FieldRule *rule =
-        options ? (Mesh__V1__FieldRule *)unpack_rule(s, &options->base, &mesh__v1__field_rule__descriptor) : NULL;
+        options ? (Mesh__V1__FieldRule *)unpack_rule(s, &options->base, RULE_OPTION, &mesh__v1__field_rule__descriptor)
+                : NULL;
     field->max_length = rule && rule->max_length ? rule->max_length : MAX_LENGTH;
     field->max_items = rule && rule->max_items ? rule->max_items : MAX_ITEMS;
     if (!rule)
@@ -137,8 +139,9 @@ static void apply_field_rule(struct schema *s, const Google__Protobuf__FieldOpti
 static void apply_method_rule(struct schema *s, const Google__Protobuf__MethodOptions *options,
                               struct schema_method *method)
 {
-    const Mesh__V1__MethodRule *rule =
-        options ? (Mesh__V1__MethodRule *)unpack_rule(s, &options->base, &mesh__v1__method_rule__descriptor) : NULL;
+    const Mesh__V1__MethodRule *rule = options ? (Mesh__V1__MethodRule *)unpack_rule(s, &options->base, RULE_OPTION,
+                                                                                     &mesh__v1__method_rule__descriptor)
+                                               : NULL;
     method->max_request_bytes = rule && rule->max_request_bytes ? rule->max_request_bytes : MAX_REQUEST_BYTES;
     if (strncmp(method->service, "grpc.health.", 12) == 0 || strncmp(method->service, "grpc.reflection.", 16) == 0)
         method->allow = SCHEMA_PUBLIC;
@@ -150,6 +153,25 @@ static void apply_method_rule(struct schema *s, const Google__Protobuf__MethodOp
     method->idempotent = rule->idempotent;
     method->owner = *rule->owner ? rule->owner : NULL;
     method->undoes = *rule->undoes ? rule->undoes : NULL;
+}
+
+/* What is declared of google.api.HttpRule is all that is understood of it: false for anything else. */
+static bool apply_http_rule(struct schema *s, const Google__Protobuf__MethodOptions *options,
+                            struct schema_method *method)
+{
+    const Google__Api__HttpRule *rule =
+        options
+            ? (Google__Api__HttpRule *)unpack_rule(s, &options->base, HTTP_OPTION, &google__api__http_rule__descriptor)
+            : NULL;
+    if (!rule)
+        return true;
+    bool post = rule->pattern_case == GOOGLE__API__HTTP_RULE__PATTERN_POST;
+    if (rule->base.n_unknown_fields > 0 || strcmp(rule->body, post ? "*" : "") != 0 ||
+        (!post && rule->pattern_case != GOOGLE__API__HTTP_RULE__PATTERN_GET))
+        return false;
+    method->http_verb = post ? "POST" : "GET";
+    method->http_path = post ? rule->post : rule->get;
+    return true;
 }
 
 /* --- first pass: every name --- */
@@ -199,6 +221,8 @@ static bool add_service(struct schema *s, uint32_t file, const char *package,
         if (!method->full_name)
             return false;
         apply_method_rule(s, from->options, method);
+        if (!apply_http_rule(s, from->options, method))
+            return false;
     }
     return service;
 }

@@ -22,6 +22,8 @@ struct schema_method {
     bool mutates, idempotent;
     const char *owner, *undoes; /* NULL: none */
     size_t max_request_bytes;
+    /* google.api.http: "GET" or "POST" with the body "*", and the template of the path; NULL: not over plain HTTP. */
+    const char *http_verb, *http_path;
 };
 
 /* The set compiled into this binary (protos/meson.build); aborts if it is broken, as nothing could be trusted then. */
