@@ -11,6 +11,7 @@
 
 #define ATTEMPTS      3
 #define IN_FLIGHT_MAX 512         /* calls on one connection */
+#define BUSY          16          /* calls on one connection from which on a deadline must leave the usual time */
 #define REPLAY_MAX    (16 * 1024) /* bytes of a request that are kept to be sent again */
 #define NAMES_MAX     16
 #define CALLER_FIELD  6 /* of the request's: then come traceparent and grpc-timeout */
@@ -84,6 +85,31 @@ static void no_backend(struct exchange *x)
                                        "no process that serves this is well at the moment", 500000 });
 }
 
+static bool shed(struct exchange *x, const char *reason, const char *message)
+{
+    static struct metric *counts;
+    if (!counts)
+        counts = metric_make(METRIC_COUNTER, "gateway_shed_total",
+                             "Calls that were refused as the process behind has too much to do.", NULL);
+    metric_add(counts, 1);
+    exchange_fail(x, &(struct answer){ RPC_UNAVAILABLE, reason, message, 100000 });
+    return true;
+}
+
+/* Too much is under way: for what ranks lower sooner; and where something is under way, what would come too late is not
+ * begun, as it would only keep what comes in time from doing so. */
+static bool is_shed(struct exchange *x, const struct upstream *upstream)
+{
+    static const uint32_t rooms[] = {
+        [RANK_CHANGES] = IN_FLIGHT_MAX, [RANK_READS] = IN_FLIGHT_MAX * 7 / 8, [RANK_LISTS] = IN_FLIGHT_MAX / 2
+    };
+    if (upstream->in_flight >= rooms[x->route->rank])
+        return shed(x, "OVERLOADED", "the process behind has too many calls under way");
+    if (upstream->in_flight >= BUSY && x->deadline_us && x->deadline_us - x->sent_us < x->route->usual_us)
+        return shed(x, "DEADLINE_TOO_SOON", "the process behind is busy and would answer too late");
+    return false;
+}
+
 static void pass_on(struct exchange *x)
 {
     nghttp2_nv nva[NAMES_MAX + FIELDS_MAX];
@@ -93,9 +119,8 @@ static void pass_on(struct exchange *x)
         struct upstream *upstream = balance_pick(x->gateway->balance, x->process, x->avoid);
         if (!upstream)
             return no_backend(x);
-        if (upstream->in_flight >= IN_FLIGHT_MAX)
-            return exchange_fail(x, &(struct answer){ RPC_UNAVAILABLE, "OVERLOADED",
-                                                      "the process behind has too many calls under way", 100000 });
+        if (is_shed(x, upstream))
+            return;
         x->avoid = upstream;
         choose_indexing(x, upstream, nva);
         if (upcall_start(&x->call, upstream, nva, n) == 0)

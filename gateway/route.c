@@ -91,6 +91,17 @@ static const struct server *server_of(const char *path, const struct server *for
     return forward;
 }
 
+static enum route_rank rank_of(const struct schema_method *method)
+{
+    static const char *const many[] = { "List", "Search", "Export", "BatchGet" };
+    if (method->mutates)
+        return RANK_CHANGES;
+    for (size_t i = 0; i < sizeof(many) / sizeof(many[0]); i++)
+        if (strncmp(method->name, many[i], strlen(many[i])) == 0)
+            return RANK_LISTS;
+    return method->server_streaming ? RANK_LISTS : RANK_READS;
+}
+
 struct routes *routes_create(const struct schema *schema, const struct server *forward, const struct route_own *own)
 {
     const struct schema_method *methods;
@@ -112,7 +123,8 @@ struct routes *routes_create(const struct schema *schema, const struct server *f
         if (process == -ENOENT || (process == ROUTE_NO_PROCESS && server == forward))
             continue;
         struct route *route = &routes->list[routes->n++];
-        *route = (struct route){ .method = &methods[i], .server = server, .process = process };
+        *route =
+            (struct route){ .method = &methods[i], .server = server, .process = process, .rank = rank_of(&methods[i]) };
         insert(routes, route);
     }
     return routes;

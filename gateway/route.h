@@ -23,12 +23,17 @@ struct server {
 #define ROUTE_NO_PROCESS  (-100) /* the gateway's own; no errno that is used here */
 #define PROCESSES_MAX     16
 
+/* Who goes on when not all can: who changes something (orders, payments), then who reads one thing, and at last who
+ * reads many. */
+enum route_rank { RANK_CHANGES, RANK_READS, RANK_LISTS };
+
 struct route {
     const struct schema_method *method;
     const struct server *server;
     int process;                                   /* index into processes, or one of the above */
     struct metric *codes[RPC_UNAUTHENTICATED + 1]; /* made when first counted */
     struct metric *time;
+    enum route_rank rank;
     int64_t usual_us; /* the median of what its replies take; 0: none came yet */
 };
 
