@@ -117,8 +117,10 @@ static void look(struct alarm *alarm)
     if (!edge->used && unused_us >= limits->handshake_us)
         return cut(edge, edge->wire ? LIMIT_UNUSED : LIMIT_HANDSHAKE);
     bool old = limits->age_us && now_us - edge->since_us >= limits->age_us;
-    if (edge->wire && !edge->leaving && (old || (idle && unused_us >= limits->idle_us)))
+    if (edge->wire && !edge->leaving && (old || (idle && unused_us >= limits->idle_us))) {
+        edge_watch(edge);
         return leave(edge);
+    }
     int r = edge->wire ? edge->wire->look(edge, now_us) : 0;
     if (r < 0)
         return link_close(&edge->link, r);

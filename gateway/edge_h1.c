@@ -38,6 +38,11 @@ static void too_late(struct alarm *alarm)
     struct edge *edge = (struct edge *)((char *)alarm - offsetof(struct edge, watch));
     if (edge->link.state == LINK_PARTING)
         return link_close(&edge->link, -ETIMEDOUT);
+    if (!progress_look(&edge->sent, edge->link.backlog, edge->link.written, wheel_now_us(),
+                       edge->gateway->limits.stalled_us)) {
+        limit_met(LIMIT_STALLED);
+        return link_close(&edge->link, -ETIMEDOUT);
+    }
     alarm_start(&edge->link.reactor->wheel, alarm, PART_US, too_late);
 }
 
@@ -245,7 +250,7 @@ static int answered(struct edge *edge)
         h1->head_us = wheel_now_us();
         link_pause(&edge->link, false);
         int r = advance(edge);
-        return r < 0 ? r : edge->exchanges != NULL;
+        return r < 0 ? r : edge->exchanges || edge->h1->head;
     }
     if (whole && pipe_held(&h1->held) == 0) {
         h1->phase = OVER;

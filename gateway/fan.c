@@ -285,7 +285,8 @@ static void answered(struct part *part, const struct rpc_status *status)
         return lack(part, RPC_INTERNAL, "BACKEND_BROKEN");
     if (status->code == RPC_NOT_FOUND && part->row->may_be_none)
         return settle(part, PART_NONE);
-    lack(part, status->code, rpc_status_reason(&part->fan->arena, status));
+    enum rpc_code code = status->code > RPC_UNAUTHENTICATED ? RPC_UNKNOWN : status->code;
+    lack(part, code, rpc_status_reason(&part->fan->arena, status));
 }
 
 static void ask_over(struct fans *fans);
@@ -341,8 +342,7 @@ static void ask_for(struct part *part)
     int r = part->row->request(fan, &options.request);
     if (r == -ENOENT)
         return settle(part, PART_NONE);
-    if (fan->x->traceparent)
-        trace_parse((const char *)nghttp2_rcbuf_get_buf(fan->x->traceparent).base, &options.trace);
+    trace_parse(fan->x->trace_text, &options.trace);
     part->ask = r < 0 ? NULL : ask_start(gateway->port, &options, &ops, fan->fans, part);
     if (!part->ask)
         return lack(part, RPC_RESOURCE_EXHAUSTED, "GATEWAY_FULL");

@@ -132,7 +132,7 @@ static void pass_on(struct exchange *x)
 static void begin(struct exchange *x)
 {
     x->call.ops = &ops;
-    x->call.request.keep = true;
+    x->call.request.keep = pipe_held(&x->call.request) <= REPLAY_MAX;
     retries_earn(&x->gateway->retries, x->process);
     pass_on(x);
 }
@@ -235,7 +235,7 @@ static bool can_repeat(const struct exchange *x)
 {
     const struct schema_method *method = x->route->method;
     return (method->idempotent || method->mutates) && !method->client_streaming && x->state == REPLY_NONE &&
-           x->call.request.keep && x->attempts < ATTEMPTS;
+           x->call.request.keep && x->call.request_ended && x->attempts < ATTEMPTS;
 }
 
 /* Whether the call, which has failed, is sent again in wait_us; negative: after the usual backoff. */

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+#define VALUES_MAX 20000 /* of a body: a tree of more would hold up the loop */
+
 /* A copy; the fallback instead of what was cut within a character, as no text may be such in a message. */
 static const char *sound(struct arena *arena, const char *text, const char *fallback)
 {
@@ -14,8 +16,30 @@ static const char *sound(struct arena *arena, const char *text, const char *fall
     return copy ? copy : fallback;
 }
 
+/* Commas and brackets outside of texts, of which each value has about one. */
+static bool is_crowded(struct bytes text)
+{
+    size_t n = 0;
+    bool inside = false;
+    for (size_t i = 0; i < text.len && n <= VALUES_MAX; i++) {
+        uint8_t c = text.data[i];
+        if (inside && c == '\\')
+            i++;
+        else if (c == '"')
+            inside = !inside;
+        else if (!inside)
+            n += c == ',' || c == '{' || c == '[';
+    }
+    return n > VALUES_MAX;
+}
+
 int json_parse(struct bytes text, struct arena *arena, json_t **ret_json, struct answer *ret_answer)
 {
+    if (is_crowded(text)) {
+        *ret_answer =
+            (struct answer){ RPC_INVALID_ARGUMENT, "JSON_TOO_MANY_VALUES", "the body has too many values", 0 };
+        return -EINVAL;
+    }
     json_error_t error;
     json_t *json = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &error);
     if (json) {
