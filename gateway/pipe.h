@@ -66,10 +66,10 @@ static inline bool pipe_put(struct pipe *p, const void *data, uint32_t n)
     return true;
 }
 
-/* The next bytes; valid until something is put. */
+/* The next bytes, NULL without any; valid until something is put. */
 static inline const uint8_t *pipe_peek(const struct pipe *p)
 {
-    return p->data + p->at;
+    return p->data ? p->data + p->at : NULL;
 }
 
 static inline void pipe_take(struct pipe *p, uint32_t n)

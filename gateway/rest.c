@@ -192,7 +192,7 @@ static int put_parameter(const struct schema_message *type, json_t *object, char
 static int put_query(const struct schema_message *type, json_t *request, struct bytes query, struct arena *arena,
                      struct answer *ret_answer)
 {
-    const uint8_t *at = query.data, *end = at + query.len;
+    const uint8_t *at = query.data, *end = query.len ? at + query.len : at;
     while (at && at < end) {
         const uint8_t *next = memchr(at, '&', (size_t)(end - at)), *to = next ? next : end;
         const uint8_t *equals = memchr(at, '=', (size_t)(to - at)), *value = equals ? equals + 1 : to;

@@ -311,7 +311,8 @@ class Follower:
             page = self.call("Snapshot", log_pb.SnapshotRequest(page_token=token))
             for entry in page.entries:
                 self.apply(entry)
-            between(page.entries[0].key)
+            if page.entries:
+                between(page.entries[0].key)
             pages, token, self.position = pages + 1, page.next_page_token, page.valid_at
         return pages
 

@@ -404,6 +404,7 @@ START_TEST(who_may_not_say_so_is_refused)
     ck_assert_int_eq(ask(&s, &depot, "PlaceOrder", req)->code, RPC_PERMISSION_DENIED);
     ck_assert_int_eq(STORED, before);
     ck_assert_str_eq(place(&staff, req)->customer_id, "cus_bert");
+    shop_settle(&s);
     req = cups(1);
     req->request_id = "";
     INVALID(&anna, req, "FIELD_REQUIRED", "request_id");
