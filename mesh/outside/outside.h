@@ -1,13 +1,18 @@
-/* Whoever is outside the mesh: card processors and carriers over HTTP/1.1, mail servers, folders; what is behind
- * port->fetch in a real process (mesh/run/real.c).
+/* Whoever is outside the mesh: card processors, carriers and a collector of traces over HTTP/1.1, mail servers,
+ * folders; what is behind port->fetch in a real process (mesh/run/real.c).
  *
  * Peers are given by their addresses:
- *   http://host:port[/base], https://…  verified by the system's CAs; the path of a fetch is put behind the base
- *   smtp://host[:port], smtps://…       PUT hands in a mail, whose lines end with CRLF. What the server refuses for
- * good is status 400, what it refuses for now 503 file:///folder                      PUT makes the file of that name
- * or puts another in its place, whole and synced: nobody sees half of one. Other verbs are status 405 Connections are
- * kept and used again; redirects are not followed; proxies of the environment are not used. libcurl is started by the
- * first fetch that needs it. */
+ *
+ * - http://host:port[/base], https://…: verified by the system's CAs; the path of a fetch is put behind the base.
+ *
+ * - smtp://host[:port], smtps://…: PUT hands in a mail, whose lines end with CRLF. What the server refuses for good is
+ *   status 400, what it refuses for now 503.
+ *
+ * - file:///folder: PUT makes the file of that name or puts another in its place, whole and synced: nobody sees half of
+ *   one. Other verbs are status 405.
+ *
+ * Connections are kept and used again; redirects are not followed; proxies of the environment are not used. libcurl is
+ * started by the first fetch that needs it. */
 #pragma once
 
 #include "mesh/port.h"
