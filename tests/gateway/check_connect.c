@@ -200,6 +200,26 @@ START_TEST(what_is_no_json_is_refused)
 }
 END_TEST
 
+/* 20,000 are as many as a body may have; commas within a text are none. */
+START_TEST(a_body_of_too_many_values_is_refused_before_it_becomes_a_tree)
+{
+    enum { COMMAS = 20002 };
+    static char many[COMMAS * 2 + 32], text[COMMAS + 32];
+    size_t at = (size_t)sprintf(many, "{\"orderId\":[0");
+    for (int i = 0; i < COMMAS; i++)
+        at += (size_t)sprintf(many + at, ",0");
+    sprintf(many + at, "]}");
+    at = (size_t)sprintf(text, "{\"orderId\":\"");
+    memset(text + at, ',', COMMAS);
+    sprintf(text + at + COMMAS, "\" ");
+    stage_open(&stage, 0);
+    expect_error(ask_json(GET, stage.bearer, many), "400", "invalid_argument", "JSON_TOO_MANY_VALUES");
+    expect_error(ask_json(GET, stage.bearer, text), "400", "invalid_argument", "JSON_MALFORMED");
+    ck_assert_int_eq(stage.order[0].n_requests, 0);
+    stage_close(&stage);
+}
+END_TEST
+
 START_TEST(what_the_gateway_refuses_has_a_status_of_http)
 {
     static char large[600 * 1024];
@@ -623,10 +643,10 @@ END_TEST
 
 SUITE("connect", 60, a_message_in_json_is_answered_in_json, a_packed_message_is_answered_by_one,
       a_body_may_be_cut_anywhere, what_does_not_fit_is_named_by_its_path, what_is_no_json_is_refused,
-      what_the_gateway_refuses_has_a_status_of_http, a_message_as_large_as_the_method_takes_goes_through,
-      every_code_has_its_name_and_its_status, a_reply_that_is_not_one_message_is_no_reply,
-      a_lost_process_is_told_though_the_reply_has_begun, a_deadline_is_passed_on,
-      what_changes_nothing_may_be_asked_by_get, what_is_asked_wrongly_by_get_is_refused,
+      a_body_of_too_many_values_is_refused_before_it_becomes_a_tree, what_the_gateway_refuses_has_a_status_of_http,
+      a_message_as_large_as_the_method_takes_goes_through, every_code_has_its_name_and_its_status,
+      a_reply_that_is_not_one_message_is_no_reply, a_lost_process_is_told_though_the_reply_has_begun,
+      a_deadline_is_passed_on, what_changes_nothing_may_be_asked_by_get, what_is_asked_wrongly_by_get_is_refused,
       unary_methods_and_streams_have_types_of_their_own, a_stream_ends_with_a_frame_of_its_own,
       an_error_of_a_stream_is_in_its_last_frame, both_sides_speak_as_they_like,
       a_process_that_does_not_read_holds_the_client_back, noise_ends_every_call_and_nothing_else)
